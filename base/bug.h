@@ -1,0 +1,49 @@
+/*
+ * Seeded bugs: known mistakes that the crash proof must catch, compiled in for that test alone.
+ *
+ * A library built with KEEL_SEEDED_BUGS asks the global below at each place of the table; elsewhere
+ * BUG(NAME) is the constant false and nothing is left of it in the code. To add one, add a row here
+ * and one line with BUG(NAME) where the mistake would be made; tests/sim runs every row and fails
+ * when one of them goes unseen.
+ */
+#ifndef KEEL_BASE_BUG_H
+#define KEEL_BASE_BUG_H
+
+#include <stdbool.h>
+
+/* clang-format off */
+/* name, name on the command line, the mistake */
+#define SEEDED_BUGS(X) \
+X(ACK_BEFORE_SYNC,               "ack-before-sync",               "the durable LSN moves when a log write completes, before its sync") \
+X(PAGE_BEFORE_LOG,               "page-before-log",               "a page is written while the log below its LSN is not durable (P1)") \
+X(REWRITE_BLOCK,                 "rewrite-block",                 "the next batch begins in the last, padded block of the one before (W6)") \
+X(NO_EPOCH_STEP,                 "no-epoch-step",                 "recovery appends from X in the old epoch, so a torn tail may come back (W3)") \
+X(FSYNC_ERROR_IGNORED,           "fsync-error-ignored",           "a failed sync or synced write of the log counts as done (W4)") \
+X(CHECKPOINT_WITHOUT_PAGE_FLUSH, "checkpoint-without-page-flush", "the redo LSN moves before the page file is synced (E3)") \
+X(RECOVERY_WITHOUT_FLUSH,        "recovery-without-flush",        "recovery trusts what it reads out of a volatile cache (E2)")
+/* clang-format on */
+
+enum seeded_bug {
+    SEEDED_BUG_NONE = 0,
+#define SEEDED_BUG_MEMBER(name, text, mistake) SEEDED_BUG_##name,
+    SEEDED_BUGS(SEEDED_BUG_MEMBER)
+#undef SEEDED_BUG_MEMBER
+        SEEDED_BUG_COUNT
+};
+
+#ifdef KEEL_SEEDED_BUGS
+/* Set once, before the library is used; one thread. */
+extern enum seeded_bug keel_seeded_bug;
+#define BUG(NAME) (keel_seeded_bug == SEEDED_BUG_##NAME)
+#else
+#define BUG(NAME) (false)
+#endif
+
+/* The bug of that name, or SEEDED_BUG_NONE. */
+enum seeded_bug seeded_bug_find(const char *name);
+
+/* Its name on the command line and its sentence; "none" and "" for SEEDED_BUG_NONE. */
+const char *seeded_bug_name(enum seeded_bug bug);
+const char *seeded_bug_text(enum seeded_bug bug);
+
+#endif
