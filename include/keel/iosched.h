@@ -129,6 +129,7 @@ struct keel_ctx_path {
 	uint32_t setup_flags;    /* IORING_SETUP_* in force, 0 outside uring */
 	uint32_t depth;
 	uint64_t registered_bytes;
+	uint64_t refused_bytes;  /* of arenas in use here that could not be registered */
 	char why[256];           /* what was refused, why, and the remedy; "" when nothing was */
 };
 KEEL_PUBLIC const struct keel_ctx_path *keel_ctx_path(struct keel_ctx *ctx);
@@ -158,6 +159,9 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_drive(struct keel_ctx *ctx, bool (*done
  * requests completed. When another thread is driving, only dispatches. */
 KEEL_PUBLIC int keel_ctx_kick(struct keel_ctx *ctx);
 
+/* Does this thread run a callback of keel's, where it may submit but not drive? */
+KEEL_PUBLIC bool keel_in_callback(void);
+
 /*
  * A poller is how a layer above gives a context more to do in each keel_ctx_poll (the log's
  * asynchronous commits). poll: run up to `max` callbacks (0 = no limit), return how many; owner thread.
@@ -167,14 +171,17 @@ KEEL_PUBLIC int keel_ctx_kick(struct keel_ctx *ctx);
 struct keel_poller {
 	int (*poll)(struct keel_poller *poller, unsigned max);
 	bool (*waiting)(struct keel_poller *poller);
+	/* The context closes: called in its owner's thread after the poller was taken off, to run or fail
+	 * what still waits. May be NULL if the poller is always removed before. */
+	void (*closed)(struct keel_poller *poller);
 	struct keel_ctx *drive; /* constant while added */
 	struct keel_poller *next_private;
 };
 /* poller: borrowed until removed. Owner thread of ctx. */
 KEEL_PUBLIC void keel_ctx_poller_add(struct keel_ctx *ctx, struct keel_poller *poller);
 KEEL_PUBLIC void keel_ctx_poller_remove(struct keel_ctx *ctx, struct keel_poller *poller);
-/* Wake the owner out of keel_ctx_poll (or make its fd readable). Any thread; the only call besides
- * drive and kick that is. */
+/* Wake the owner out of keel_ctx_poll (or make its fd readable); on a SHARED context, let everyone who
+ * sleeps in keel_ctx_drive look at its condition again. Any thread. */
 KEEL_PUBLIC void keel_ctx_wake(struct keel_ctx *ctx);
 
 /* ---------------------------------------------------------------- devices */
@@ -324,6 +331,9 @@ KEEL_PUBLIC bool keel_ioref_done(struct keel_ioref ref);
 /* Drive the context that ref is in flight on, whoever's it is, until ref is done (I6). ANY_THREAD requests
  * only (others: their state moves, their callback stays with the owner). */
 KEEL_PUBLIC void keel_ioref_wait(struct keel_ioref ref);
+/* The same without waiting, for those who come back later: keel_ctx_kick of the context that ref is in flight on, unless
+ * that is ctx (which its owner polls anyway). */
+KEEL_PUBLIC void keel_ioref_kick(struct keel_ctx *ctx, struct keel_ioref ref);
 
 /* Take a request that is still queued back: 0 and it completes with -ECANCELED through its callback;
  * KEEL_EBUSY: it is at the device already and will complete by itself. Same threads as submit. */

@@ -2,9 +2,9 @@
  * keel/pagecache.h: fixed pages of spaces in frames of one arena.
  *
  * A *space* is an array of pages on a device. A page is *fixed* (found or read, latched shared or
- * exclusive, and so pinned) and unfixed. Changed pages are written back later, never before the log is durable up to
- * their LSN (P1). Each page begins with a header (docs/format/page.md) that carries a CRC32C over space, page number
- * and contents, checked after each read (P4).
+ * exclusive, and so pinned) and unfixed. Changed pages are written back later, never before the log
+ * is durable up to their LSN (P1). Each page begins with a header (docs/format/page.md) that
+ * carries a CRC32C over space, page number and contents, checked after each read (P4).
  *
  * The cache knows no log: its owner hands it one callback.
  */
@@ -22,114 +22,148 @@ struct keel_space;
 struct keel_frame;
 
 #define KEEL_PAGE_HEADER_BYTES 32u
-#define KEEL_PAGE_BYTES_MIN 4096u
-#define KEEL_PAGE_BYTES_MAX 65536u
+#define KEEL_PAGE_BYTES_MIN    4096u
+#define KEEL_PAGE_BYTES_MAX    65536u
 
 struct keel_pagecache_options {
-	uint32_t size;
-	uint32_t page_bytes;       /* 4096 to 65536, power of two; 0 = 4096 */
-	uint64_t cache_bytes;      /* frames; at least 16 pages; 0 = 64 MiB */
-	struct keel_arena *arena;  /* frames and write buffers come from here */
-	uint32_t write_bytes_max;  /* of one merged write; 0 = 128 KiB, at most KEEL_IO_BYTES_MAX */
-	uint32_t writes_max;       /* merged writes in flight; 0 = 8 */
-	/*
-	 * Make the log durable up to lsn. wait: block (driving the log) until it is; else start it and return
-	 * KEEL_PENDING if it is not yet. 0, KEEL_PENDING or an error (KEEL_EPOISON). NULL: no log, always durable.
-	 */
-	int (*log_durable)(void *arg, keel_lsn lsn, bool wait);
-	/* A page could not be written; called once per failure, any thread, must not block. */
-	void (*write_failed)(void *arg, int error, uint32_t space, keel_pageno page);
-	void *arg;
+    uint32_t size;
+    uint32_t page_bytes;      /* 4096 to 65536, power of two; 0 = 4096 */
+    uint64_t cache_bytes;     /* frames; at least 16 pages; 0 = 64 MiB */
+    struct keel_arena *arena; /* frames and write buffers come from here */
+    uint32_t write_bytes_max; /* of one merged write; 0 = 128 KiB, at most KEEL_IO_BYTES_MAX */
+    uint32_t writes_max;      /* merged writes in flight; 0 = 8 */
+    /*
+     * Make the log durable up to lsn. wait: block (driving the log) until it is; else start it and
+     * return KEEL_PENDING if it is not yet. 0, KEEL_PENDING or an error (KEEL_EPOISON). NULL: no
+     * log, always durable.
+     */
+    int (*log_durable)(void *arg, keel_lsn lsn, bool wait);
+    /* A page could not be written; called once for each page of a failed write, before the page is
+     * dirty again; any thread, must not block. */
+    void (*write_failed)(void *arg, int error, uint32_t space, keel_pageno page);
+    void *arg;
 };
-#define KEEL_PAGECACHE_OPTIONS_DEFAULT {.size = sizeof(struct keel_pagecache_options)}
+#define KEEL_PAGECACHE_OPTIONS_DEFAULT                \
+    {                                                 \
+        .size = sizeof(struct keel_pagecache_options) \
+    }
 
-/* Arena bytes that a cache with these options takes. */
+/* Arena bytes that a cache with these options takes; 0 when an option is out of range. */
 KEEL_PUBLIC uint64_t keel_pagecache_arena_bytes(const struct keel_pagecache_options *options);
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_pagecache_open(const struct keel_pagecache_options *options,
-						    struct keel_pagecache **ret);
-/* No page is fixed; writes in flight are waited for; dirty pages are dropped. */
+                                                    struct keel_pagecache **ret);
+/* No page is fixed, no other thread is inside; reads and writes in flight are waited for; dirty
+ * pages are dropped. */
 KEEL_PUBLIC void keel_pagecache_close(struct keel_ctx *ctx, struct keel_pagecache *cache);
 
-/* Add a space: `pages` pages from offset 0 of device on; translation is reserved for pages_max. id: 1 to 65535,
- * unused so far (KEEL_EOPTION). device: borrowed until close. */
+/* Add a space: `pages` pages from offset 0 of device on; translation is reserved for pages_max. id:
+ * 1 to 65535, unused so far (KEEL_EOPTION). device: borrowed until close. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_space_open(struct keel_pagecache *cache, uint32_t id,
-						struct keel_device *device, keel_pageno pages,
-						keel_pageno pages_max, struct keel_space **ret);
+                                                struct keel_device *device, keel_pageno pages,
+                                                keel_pageno pages_max, struct keel_space **ret);
 /* The device has grown to hold this many pages. Any thread; never less than before. */
 KEEL_PUBLIC void keel_space_grow(struct keel_space *space, keel_pageno pages);
 KEEL_PUBLIC keel_pageno keel_space_pages(const struct keel_space *space);
 KEEL_PUBLIC uint32_t keel_space_id(const struct keel_space *space);
-/* Give translation memory of page ranges without resident pages back to the system: words to FROZEN, punch; fixers
- * that meet FROZEN retry. Returns bytes given back. */
+/* Give translation memory of page ranges without resident pages back to the system: words to
+ * FROZEN, punch; fixers that meet FROZEN retry. Returns bytes given back. */
 KEEL_PUBLIC uint64_t keel_space_trim(struct keel_space *space);
 
 enum keel_fix_mode {
-	KEEL_FIX_SHARED = 0,
-	KEEL_FIX_EXCLUSIVE,
-	KEEL_FIX_NEW, /* exclusive; contents are void, not read: zeroed, header made anew */
+    KEEL_FIX_SHARED = 0,
+    KEEL_FIX_EXCLUSIVE,
+    /* Exclusive; contents are void, not read: zeroed, header made anew. LSN 0, or, if the page was
+     * resident, the one it had. */
+    KEEL_FIX_NEW,
 };
 enum {
-	/* Never wait: KEEL_PENDING when a read was started, a latch is held elsewhere or no frame is free (a write-back was
-	 * started where that helps); call again later. */
-	KEEL_FIX_NOWAIT = 1u << 0,
-	/* Redo: do not check the LSN against the poison limit, and do not fail on a page never written. */
-	KEEL_FIX_REDO = 1u << 1,
+    /* Never wait: KEEL_PENDING when a read was started, a latch is held elsewhere or no frame is
+     * free (a write-back was started where that helps); call again after keel_ctx_poll of this
+     * context. A read that another thread's context has in flight is moved along by the call. */
+    KEEL_FIX_NOWAIT = 1u << 0,
+    /* Redo: do not check the LSN against the poison limit, and give a page never written as zeroes
+     * with LSN 0, always exclusively. */
+    KEEL_FIX_REDO = 1u << 1,
+    /* Do not wait for a latch that other threads hold: KEEL_EBUSY, which with NOWAIT too tells it
+     * from KEEL_PENDING (a read in flight, no frame free). For callers that hold latches and ask
+     * out of their order. */
+    KEEL_FIX_TRYLATCH = 1u << 2,
 };
 
 /* A fixed page. */
 struct keel_page {
-	void *data;        /* user part: page_bytes - KEEL_PAGE_HEADER_BYTES bytes behind the header; lent until unfix */
-	uint32_t len;      /* of data */
-	uint8_t mode;      /* enum keel_fix_mode */
-	keel_pageno pageno;
-	struct keel_space *space;
-	struct keel_frame *frame_private;
+    void *data;   /* user part: page_bytes - KEEL_PAGE_HEADER_BYTES bytes behind the header; lent
+                     until unfix */
+    uint32_t len; /* of data */
+    uint8_t mode; /* enum keel_fix_mode */
+    keel_pageno pageno;
+    struct keel_space *space;
+    struct keel_frame *frame_private;
 };
 
 /*
- * Fix a page. Blocks unless NOWAIT, driving what it waits for. ctx: reads are issued on it; owner thread. Errors: KEEL_PENDING, KEEL_ERANGE (beyond the
- * space), KEEL_ENOPAGE (all zero: never written), KEEL_ECHECKSUM, KEEL_EREAD/-errno, KEEL_EPOISON, KEEL_EFULL (every frame is
- * fixed). The same thread must not fix a page twice unless both are shared. info may be NULL.
+ * Fix a page. Blocks unless NOWAIT, driving what it waits for. ctx: reads are issued on it; owner
+ * thread. Errors: KEEL_PENDING, KEEL_ERANGE (beyond the space), KEEL_ENOPAGE (all zero: never
+ * written), KEEL_ECHECKSUM, KEEL_EREAD/-errno, KEEL_EPOISON, KEEL_EFULL (every frame is fixed),
+ * KEEL_EBUSY (TRYLATCH); the error of a write that failed, when only dirty pages were left. A
+ * failed read is told once and then forgotten: the next fix reads again. The same thread must not
+ * fix a page twice unless both are shared. info may be NULL; filled in on errors but KEEL_PENDING
+ * and KEEL_EBUSY: object is "space S page P", offset its byte on the device, op what was wrong.
  */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno,
-					      enum keel_fix_mode mode, unsigned flags,
-					      struct keel_err_info *info, struct keel_page *ret);
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space,
+                                              keel_pageno pageno, enum keel_fix_mode mode,
+                                              unsigned flags, struct keel_err_info *info,
+                                              struct keel_page *ret);
+/* Any thread, but one at a time with the page. A page that was NEW (or zeroes for redo) and was not
+ * dirtied is forgotten: the next fix reads the device. */
 KEEL_PUBLIC void keel_page_unfix(struct keel_page *page);
 KEEL_PUBLIC keel_lsn keel_page_lsn(const struct keel_page *page);
-/* The exclusively fixed page was changed by the group [rec_lsn, page_lsn): it becomes dirty. Before unfix. */
+/* The exclusively fixed page was changed by the group [rec_lsn, page_lsn): it becomes dirty. Before
+ * unfix. page_lsn must not be below the page's. */
 KEEL_PUBLIC void keel_page_dirty(struct keel_page *page, keel_lsn rec_lsn, keel_lsn page_lsn);
-/* A NEW page whose change was given up: the frame is dropped (nothing was dirtied before), instead of unfix. */
+/* A NEW page whose change was given up: dropped (it was not dirtied since it was fixed), instead of
+ * unfix. If an older life of the page was still dirty, zeroes are written under that life's LSN. */
 KEEL_PUBLIC void keel_page_drop(struct keel_page *page);
-/* Start reading pages that are not resident; as many as go; returns how many were started. Owner thread of ctx. */
-KEEL_PUBLIC int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space, const keel_pageno *pages,
-				   uint32_t count);
+/* Start reading pages that are not resident; as many as go; returns how many were started. Owner
+ * thread of ctx. */
+KEEL_PUBLIC int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space,
+                                   const keel_pageno *pages, uint32_t count);
 
 /* ---------------------------------------------------------------- write-back */
 
 /*
- * Start writing dirty pages whose recLSN is below `below` (KEEL_LSN_MAX: any), at most `pages_max` (0 = as many as
- * writes_max allows): sorted, merged when adjacent, from copies, checksummed. Never waits, skips pages latched exclusively. wait_log: force
- * the log for pages above the durable LSN (blocks), else skip those and start a log write.
- * Returns the number of pages started, or a negative code.
+ * Start writing dirty pages whose recLSN is below `below` (KEEL_LSN_MAX: any), at most `pages_max`
+ * (0 = as many as writes_max allows): sorted, merged when adjacent, from copies, checksummed. Never
+ * waits, skips pages latched exclusively and those being written already. wait_log: force the log
+ * for pages above the durable LSN (blocks), else skip those and start a log write. Returns the
+ * number of pages started, which may be 0 (nothing to do, or writes_max writes are in flight:
+ * keel_pagecache_wait_any), or if none was a negative code (of the log, KEEL_EFULL of ctx).
+ * Owner thread of ctx.
  */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_pagecache_writeback(struct keel_ctx *ctx, struct keel_pagecache *cache,
-							 keel_lsn below, uint32_t pages_max, bool wait_log);
-/* Wait until at least one write-back that is in flight now has finished, driving whichever context it is on. False if
- * none is in flight. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_pagecache_writeback(struct keel_ctx *ctx,
+                                                         struct keel_pagecache *cache,
+                                                         keel_lsn below, uint32_t pages_max,
+                                                         bool wait_log);
+/* Wait until at least one write-back that is in flight now has finished, driving whichever context
+ * it is on. False if none is in flight. */
 KEEL_PUBLIC bool keel_pagecache_wait_any(struct keel_pagecache *cache);
+/* The same for those who must not wait: move write-backs along that are in flight on other contexts
+ * than ctx, which may be ones that nobody polls. */
+KEEL_PUBLIC void keel_pagecache_kick(struct keel_ctx *ctx, struct keel_pagecache *cache);
 /* Smallest recLSN of any page that is dirty or being written; KEEL_LSN_MAX if none. O(frames). */
 KEEL_PUBLIC keel_lsn keel_pagecache_rec_lsn_min(struct keel_pagecache *cache);
-/* Keep the free list full: evict clean pages in batches (second chance) until target frames are free or a round found
- * nothing. Returns the number of free frames. Any thread. */
+/* Keep the free list full: evict clean pages in batches (second chance) until target frames are
+ * free or a round found nothing. Returns the number of free frames. Any thread. */
 KEEL_PUBLIC uint32_t keel_pagecache_evict(struct keel_pagecache *cache, uint32_t target);
 /* From now on pages with a larger LSN are not served (KEEL_EPOISON) nor written. */
 KEEL_PUBLIC void keel_pagecache_poison(struct keel_pagecache *cache, keel_lsn durable);
 
 struct keel_pagecache_stats {
-	uint64_t frames, free, dirty, writing, fixed;
-	uint64_t hits, misses, reads, writes, pages_written, evictions, checksum_errors, log_waits;
+    uint64_t frames, free, dirty, writing, fixed;
+    uint64_t hits, misses, reads, writes, pages_written, evictions, checksum_errors, log_waits;
 };
-KEEL_PUBLIC void keel_pagecache_stats(struct keel_pagecache *cache, struct keel_pagecache_stats *ret);
+KEEL_PUBLIC void keel_pagecache_stats(struct keel_pagecache *cache,
+                                      struct keel_pagecache_stats *ret);
 
 #ifdef __cplusplus
 }

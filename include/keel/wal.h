@@ -1,19 +1,23 @@
 /*
  * keel/wal.h: the write-ahead log.
  *
- * A ring of 4 KiB blocks on one device, format in docs/format/wal.md. Records are appended in groups
- * (a group is recovered whole or not at all) from any number of threads; a group is durable when every
- * byte of the log up to its end is written and synced (W1). Whoever waits drives the log's own context (I6).
+ * A ring of 4 KiB blocks on one device, format in docs/format/wal.md. Records are appended in
+ * groups (a group is recovered whole or not at all) from any number of threads; a group is durable
+ * when every byte of the log up to its end is written and synced (W1). Whoever waits drives the
+ * log's own context (I6).
  *
- * Happy path: keel_wal_create, then per start: keel_wal_open (finds the end), keel_wal_replay, keel_wal_start
- * (new epoch, appends allowed); per commit: keel_wal_credit, keel_wal_append, keel_wal_commit; now and then
- * keel_wal_cut and keel_wal_truncate; keel_wal_close.
+ * Happy path: keel_wal_create, then per start: keel_wal_open (finds the end), keel_wal_replay,
+ * keel_wal_start (new epoch, appends allowed); per commit: keel_wal_credit, keel_wal_append,
+ * keel_wal_commit; now and then keel_wal_cut and keel_wal_truncate; keel_wal_close.
  *
- * Failure: the first failed write or sync poisons the log for good (W4): the durable LSN is frozen and
- * every later call gets KEEL_EPOISON; what lies above it is unknown until the log is opened again.
+ * Failure: the first failed write or sync poisons the log for good (W4): the durable LSN is frozen
+ * and every later call gets KEEL_EPOISON; what lies above it is unknown until the log is opened
+ * again.
  */
 #ifndef KEEL_WAL_H
 #define KEEL_WAL_H
+
+#include <sys/uio.h>
 
 #include <keel/iosched.h>
 
@@ -24,136 +28,168 @@ extern "C" {
 struct keel_wal;
 
 enum keel_sync_method {
-	KEEL_SYNC_AUTO = 0, /* measured at open: link or dsync */
-	KEEL_SYNC_DSYNC,    /* RWF_DSYNC on each log write */
-	KEEL_SYNC_LINK,     /* write, linked fdatasync (blocking commits; asynchronous ones use dsync) */
-	KEEL_SYNC_FLUSH,    /* writes are reaped, then one fdatasync for all of them */
-	KEEL_SYNC_NONE,     /* device without volatile cache: refused (KEEL_EOPTION) where it has one or is not known */
+    KEEL_SYNC_AUTO = 0, /* measured at start: link or dsync (dsync in a simulation) */
+    KEEL_SYNC_DSYNC,    /* RWF_DSYNC on each log write */
+    KEEL_SYNC_LINK,  /* write, linked fdatasync (blocking commits; asynchronous ones use dsync) */
+    KEEL_SYNC_FLUSH, /* writes are reaped, then one fdatasync for all of them */
+    KEEL_SYNC_NONE,  /* device without volatile cache: refused (KEEL_EOPTION) where it has one or is
+                        not known */
 };
 
 struct keel_wal_options {
-	uint32_t size;
-	enum keel_sync_method sync;
-	uint32_t inflight_max;     /* log writes in flight, 1 to 32; 0 = 4 */
-	uint32_t batch_bytes_max;  /* of one write, multiple of 4096, at most KEEL_IO_BYTES_MAX; 0 = 256 KiB */
-	uint32_t buffer_bytes;     /* log buffer, power of two, at least 2 batches; 0 = 4 MiB */
-	uint32_t pipeline_bytes;   /* with a write in flight a further one starts once this much waits; 0 = 64 KiB */
-	struct keel_arena *arena;  /* log buffers come from here (allocate before page frames); NULL = the log's own */
-	enum keel_method method;   /* of the log's own context */
-	struct keel_sim *sim;      /* KEEL_METHOD_SIM */
-	enum keel_want fixed;
+    uint32_t size;
+    enum keel_sync_method sync;
+    uint32_t inflight_max;    /* log writes in flight, 1 to 32; 0 = 4 */
+    uint32_t batch_bytes_max; /* of one write, multiple of 4096, at most KEEL_IO_BYTES_MAX; 0 = 256
+                                 KiB */
+    uint32_t buffer_bytes;    /* log buffer, power of two, at least 2 batches; 0 = 4 MiB */
+    uint32_t pipeline_bytes;  /* with a write in flight a further one starts once this much waits; 0
+                                 = 64 KiB */
+    struct keel_arena
+        *arena; /* log buffers come from here (allocate before page frames); NULL = the log's own */
+    enum keel_method method; /* of the log's own context */
+    struct keel_sim *sim;    /* KEEL_METHOD_SIM */
+    enum keel_want fixed;
+    const uint8_t *
+        uuid; /* create: 16 bytes instead of random ones, for runs that must repeat byte for byte */
+    bool read_only; /* open: repair nothing; keel_wal_start is refused (KEEL_EREADONLY) */
 };
-#define KEEL_WAL_OPTIONS_DEFAULT {.size = sizeof(struct keel_wal_options)}
+#define KEEL_WAL_OPTIONS_DEFAULT                \
+    {                                           \
+        .size = sizeof(struct keel_wal_options) \
+    }
 
-/* Smallest ring: 4 segments of 64 KiB. The ring is the device less superblock copies at its ends. */
+/* Smallest ring: 4 segments of 64 KiB. The ring is the device less superblock copies at its ends.
+ */
 #define KEEL_WAL_BYTES_MIN (4u * 65536u + 4u * 4096u)
 
-/* Format a device (its contents are void afterwards): uuid, geometry, four superblock copies, first epoch. Blocks. KEEL_EOPTION
- * (too small), KEEL_ENOSPACE, -errno. */
+/* Format a device (its contents are void afterwards): uuid, geometry, four superblock copies, first
+ * epoch. Blocks. KEEL_EOPTION (too small), KEEL_ENOSPACE, -errno. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_create(struct keel_ctx *ctx, struct keel_device *device,
-						const struct keel_wal_options *options, uint8_t ret_uuid[16]);
+                                                const struct keel_wal_options *options,
+                                                uint8_t ret_uuid[16]);
 
 /* How a log was found. */
 struct keel_wal_report {
-	keel_lsn redo_lsn;      /* scan began here */
-	keel_lsn end_lsn;       /* X: the log ends here */
-	keel_lsn promise_lsn;   /* largest promise seen */
-	keel_lsn last_group_lsn;/* end of the last whole group */
-	uint64_t blocks_scanned, blocks_void, blocks_torn; /* torn: non-void valid blocks beyond X */
-	uint32_t epoch;         /* of the last writer */
-	bool clean;             /* closed in order */
-	char verdict;           /* row letter of wal/recovery_cases.c */
+    uint8_t uuid[16];        /* of this log, as keel_wal_create gave it */
+    keel_lsn redo_lsn;                                 /* scan began here */
+    keel_lsn end_lsn;                                  /* X: the log ends here */
+    keel_lsn promise_lsn;                              /* largest promise seen */
+    keel_lsn last_group_lsn;                           /* end of the last whole group */
+    uint64_t blocks_scanned, blocks_void, blocks_torn; /* torn: non-void valid blocks beyond X */
+    uint32_t epoch;                                    /* of the last writer */
+    bool clean;                                        /* closed in order */
+    char verdict;                                      /* row letter of wal/recovery_cases.c */
 };
 
 /*
- * Open a log: flush the device, read and repair the superblocks, find the end X by the recovery rules. Nothing may
- * be appended yet. device: borrowed until close. info: what is damaged and where, may be NULL. Blocks.
- * Errors: KEEL_EFORMAT, KEEL_EVERSION, KEEL_ESUPER, KEEL_ECORRUPT (damage below a promise: refused, nothing is changed),
- * KEEL_EREAD, KEEL_EOPTION, -errno.
+ * Open a log: flush the device, read and repair the superblocks, find the end X by the recovery
+ * rules. Nothing may be appended yet. device: borrowed until close. info: what is damaged and
+ * where, may be NULL. Blocks. Errors: KEEL_EFORMAT, KEEL_EVERSION, KEEL_ESUPER, KEEL_ECORRUPT
+ * (damage below a promise: refused, nothing is changed), KEEL_EREAD, KEEL_EOPTION, -errno.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_open(struct keel_ctx *ctx, struct keel_device *device,
-					      const struct keel_wal_options *options,
-					      struct keel_err_info *info, struct keel_wal **ret);
+                                              const struct keel_wal_options *options,
+                                              struct keel_err_info *info, struct keel_wal **ret);
 KEEL_PUBLIC const struct keel_wal_report *keel_wal_report(const struct keel_wal *wal);
 
 /* One record as replay gives it. */
 struct keel_wal_entry {
-	keel_lsn lsn;        /* of the record */
-	keel_lsn group_lsn;  /* of the first record of its group */
-	keel_lsn end_lsn;    /* of the group: what keel_wal_append returned as end */
-	const void *data;    /* lent for the call */
-	uint32_t len;
-	uint8_t type;        /* the caller's */
-	bool last;           /* of its group */
+    keel_lsn lsn;       /* of the record */
+    keel_lsn group_lsn; /* of the first record of its group */
+    keel_lsn end_lsn;   /* of the group: what keel_wal_append returned as end */
+    const void *data;   /* lent for the call */
+    uint32_t len;
+    uint8_t type; /* the caller's */
+    bool last;    /* of its group */
 };
-/* Give each record of each whole group between the redo LSN (or from, if higher) and X to each(), in order. Stops at a
- * non-zero return of each() and returns it. Between open and start. Blocks. KEEL_EREAD. */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_replay(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn from,
-						int (*each)(void *arg, const struct keel_wal_entry *entry),
-						void *arg);
+/* Give each record of each whole group between the redo LSN (or from, if higher) and X to each(),
+ * in order. Stops at a non-zero return of each() and returns it. Between open and start. Blocks.
+ * KEEL_EREAD. */
+KEEL_PUBLIC KEEL_MUST_CHECK int
+keel_wal_replay(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn from,
+                int (*each)(void *arg, const struct keel_wal_entry *entry), void *arg);
 
-/* Make the new epoch durable, then allow appends, from roundup(X + K) on. Blocks. */
+/* Make the new epoch durable, settle the sync method (KEEL_SYNC_AUTO measures it with a few writes
+ * between X and the new epoch, which nobody owns), then allow appends, from X + K on. Blocks.
+ * KEEL_EREADONLY; KEEL_EFULL: 128 epochs wrote since the redo LSN, keel_wal_truncate first (allowed
+ * before start, up to X); anything else poisons. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_start(struct keel_ctx *ctx, struct keel_wal *wal);
 
-/* Drain, and when all is durable mark the log clean; then free. Returns what closing met (poison, -errno); wal is
- * gone in any case. The caller has no asynchronous commit outstanding. */
+/* Drain, and when all is durable mark the log clean; then free. Returns what closing met (poison,
+ * -errno); wal is gone in any case. The caller has no asynchronous commit outstanding. */
 KEEL_PUBLIC int keel_wal_close(struct keel_ctx *ctx, struct keel_wal *wal);
 
 /* ---------------------------------------------------------------- append */
 
-#define KEEL_WAL_RECORD_MAX (1u << 20)  /* payload of one record */
-#define KEEL_WAL_RECORD_HEADER 12u      /* and each record is padded to 8 bytes */
+#define KEEL_WAL_RECORD_MAX    (1u << 20) /* payload of one record */
+#define KEEL_WAL_RECORD_HEADER 16u        /* and each record is padded to 8 bytes */
 
 struct keel_wal_record {
-	const struct iovec *parts; /* payload */
-	uint32_t part_count;
-	uint8_t type;              /* the caller's, 1 to 255 */
+    const struct iovec *parts; /* payload */
+    uint32_t part_count;
+    uint8_t type; /* the caller's, 1 to 255 */
 };
 
-/* Log space that append may use. A credit is taken where waiting is allowed (before pages are latched), and
- * covers the worst case of blocks, headers and padding, so append itself never runs out. */
+/* Log space that append may use. A credit is taken where waiting is allowed (before pages are
+ * latched), and covers the worst case of blocks, headers and padding, so append itself never runs
+ * out. */
 struct keel_wal_credit {
-	uint64_t bytes_private;
+    uint64_t bytes_private;
 };
 /* Bytes of credit that `payload` bytes in `records` records can need. */
 KEEL_PUBLIC uint64_t keel_wal_credit_bytes(uint64_t payload, uint32_t records);
-/* Take or extend a credit; never waits. KEEL_ELOGFULL: truncate the log first. Any thread. */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_credit_take(struct keel_wal *wal, struct keel_wal_credit *credit,
-						     uint64_t bytes);
+/* Take or extend a credit; never waits. KEEL_ELOGFULL: truncate the log first; KEEL_EPOISON. Any
+ * thread. */
+KEEL_PUBLIC KEEL_MUST_CHECK int
+keel_wal_credit_take(struct keel_wal *wal, struct keel_wal_credit *credit, uint64_t bytes);
 KEEL_PUBLIC void keel_wal_credit_put(struct keel_wal *wal, struct keel_wal_credit *credit);
 
 /* The current cut number: changes with each keel_wal_cut. */
 KEEL_PUBLIC uint32_t keel_wal_mark(const struct keel_wal *wal);
 
 /*
- * Append one group: reserve, copy, publish. Any thread, many at once. Never waits but for buffer room (by driving the
- * log). mark: the cut number under which the group was made; if it has changed, nothing is appended and KEEL_ESTALE is
- * returned (make the group again). *ret_lsn: of the first record; *ret_end: end of the group, to commit. The group is
- * not submitted yet. On success the credit is used up to what the group took, the rest stays.
- * Errors: KEEL_ESTALE, KEEL_ELOGFULL (credit too small: nothing appended), KEEL_EPOISON, KEEL_ERANGE.
+ * Append one group: reserve, copy, publish. Any thread, many at once. Never waits but for buffer
+ * room (by driving the log). mark: the cut number under which the group was made; if it has
+ * changed, nothing is appended and KEEL_ESTALE is returned (make the group again). *ret_lsn: of the
+ * first record; *ret_end: end of the group, to commit. The group is not submitted yet. On success
+ * the credit is used up to what the group took, the rest stays. Errors: KEEL_ESTALE, KEEL_ELOGFULL
+ * (credit too small: nothing appended), KEEL_EPOISON, KEEL_ERANGE, KEEL_EFULL (no room in the log
+ * buffer, and this is a callback, where driving is not allowed).
  */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_append(struct keel_wal *wal, struct keel_wal_credit *credit,
-						uint32_t mark, const struct keel_wal_record *records,
-						uint32_t count, keel_lsn *ret_lsn, keel_lsn *ret_end);
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_append(struct keel_wal *wal,
+                                                struct keel_wal_credit *credit, uint32_t mark,
+                                                const struct keel_wal_record *records,
+                                                uint32_t count, keel_lsn *ret_lsn,
+                                                keel_lsn *ret_end);
 
-/* Block until everything below `lsn` is durable, driving the log. Any thread. KEEL_EPOISON. */
+/* Block until everything below `lsn` is durable, driving the log. Any thread, not inside a
+ * callback. KEEL_EPOISON (also for what had become durable before: once poisoned, a log
+ * acknowledges nothing); KEEL_ERANGE: above the tail. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_commit(struct keel_wal *wal, keel_lsn lsn);
 
-/* An asynchronous commit: done runs in ctx's keel_ctx_poll when everything below lsn is durable (res 0)
- * or will never be (res KEEL_EPOISON); in LSN order for one ctx. */
+/* An asynchronous commit: done runs in ctx's keel_ctx_poll when everything below lsn is durable
+ * (res 0) or will never be (res KEEL_EPOISON); in LSN order for one ctx. */
 struct keel_commit {
-	keel_lsn lsn;
-	void (*done)(struct keel_commit *commit);
-	void *user;
-	int32_t res;
-	struct keel_commit *next_private;
+    keel_lsn lsn;
+    void (*done)(struct keel_commit *commit);
+    void *user;
+    int32_t res;
+    struct keel_commit *next_private;
 };
-/* commit: borrowed until done. Owner thread of ctx. Starts a log write if none is in flight. lsn must not be below
- * that of an earlier outstanding commit of the same ctx (KEEL_ERANGE). */
+/* commit: borrowed until done. Owner thread of ctx. Starts a log write if none is in flight. lsn
+ * must not be below that of an earlier outstanding commit of the same ctx, nor above the tail
+ * (KEEL_ERANGE). KEEL_EFULL: 128 other contexts have commits outstanding. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_commit_async(struct keel_ctx *ctx, struct keel_wal *wal,
-						      struct keel_commit *commit);
-/* Start writing what is appended, if a write may start; never waits. Any thread. */
+                                                      struct keel_commit *commit);
+/* Start writing what is appended, if a write may start, and take in what is complete; never waits.
+ * Any thread. */
 KEEL_PUBLIC void keel_wal_kick(struct keel_wal *wal);
+
+/* When the log is idle and the promise of its last block does not cover that block: write an empty
+ * block that does (4 KiB of log), so that damage to the last batch cannot pass for a torn tail.
+ * Never waits; for the host's idle time. */
+KEEL_PUBLIC void keel_wal_promise(struct keel_wal *wal);
 
 /* Everything below is durable; never goes back (W2). / Everything below is reserved. */
 KEEL_PUBLIC keel_lsn keel_wal_durable(const struct keel_wal *wal);
@@ -165,21 +201,27 @@ KEEL_PUBLIC void keel_wal_poison(struct keel_wal *wal, int error);
 
 /* ---------------------------------------------------------------- checkpoint */
 
-/* Begin a new cut: the mark changes and *ret is an LSN such that every group appended with the old mark ends at or
- * below it and every group with the new mark begins at or above it. One atomic step. */
+/* Begin a new cut: the mark changes and *ret is an LSN such that every group appended with the old
+ * mark ends at or below it and every group with the new mark begins at or above it. One atomic
+ * step. */
 KEEL_PUBLIC keel_lsn keel_wal_cut(struct keel_wal *wal);
-/* The log below lsn is no longer needed (lsn from keel_wal_cut, at most durable): durable in the superblock first,
- * then its space is given to appenders. Blocks. KEEL_ERANGE, KEEL_EPOISON (and poisons) on failure. */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_truncate(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn lsn);
+/* The log below lsn is no longer needed (lsn from keel_wal_cut, at most durable): durable in the
+ * superblock first, then its space is given to appenders. Blocks. KEEL_ERANGE, KEEL_EPOISON (and
+ * poisons) on failure. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_truncate(struct keel_ctx *ctx, struct keel_wal *wal,
+                                                  keel_lsn lsn);
 
 struct keel_wal_stats {
-	keel_lsn redo_lsn, durable_lsn, tail_lsn;
-	uint64_t ring_bytes, used_bytes, free_bytes;
-	uint64_t groups, records, payload_bytes, padding_bytes, block_bytes;
-	uint64_t writes, syncs, batches, commits; /* commits: blocking and asynchronous waits that were answered */
-	enum keel_sync_method sync;               /* in force */
-	char sync_why[96];
-	uint64_t sync_ns_p50[5];                  /* as measured at open, per method, 0 = not measured */
+    keel_lsn redo_lsn, durable_lsn, tail_lsn;
+    uint64_t ring_bytes, used_bytes, free_bytes;
+    uint64_t groups, records; /* sealed */
+    uint64_t payload_bytes;   /* of blocks: records with their headers */
+    uint64_t padding_bytes, block_bytes;
+    uint64_t writes, syncs, batches, commits; /* commits: waits that were answered, blocking (not if
+                                                 durable at the call) and asynchronous */
+    enum keel_sync_method sync;               /* in force */
+    char sync_why[96];
+    uint64_t sync_ns_p50[5]; /* as measured at start, per method, 0 = not measured */
 };
 KEEL_PUBLIC void keel_wal_stats(struct keel_wal *wal, struct keel_wal_stats *ret);
 /* The context the log runs on (path, counters). Lent until close. */

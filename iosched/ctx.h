@@ -1,0 +1,238 @@
+/*
+ * The context as the files of this folder see it, and the calls between them.
+ *
+ * Locks and roles, in the order in which they may be taken:
+ *   registry (CTX_REGISTRY)  which contexts exist; who must not be freed under a foreign driver
+ *   role                     who drives the context. Not a lock: it is tried, never waited for, so
+ *                            that callbacks that run in it may take locks of any rank
+ *   submit (SUBMIT)          queues, slots, the submission side of the method
+ *   done_lock (DONE)         the list on which finished requests reach the owner
+ *
+ * Waiting: see drive.c, which also has the argument why no wake-up is lost.
+ */
+#ifndef KEEL_IOSCHED_CTX_H
+#define KEEL_IOSCHED_CTX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "iosched/method.h"
+#include "iosched/request.h"
+#include "keel/iosched.h"
+
+#define IOS_DEPTH_MIN       8u
+#define IOS_DEPTH_MAX       4096u
+#define IOS_DEPTH_DEFAULT   256u
+#define IOS_QUEUE_DEFAULT   16384u
+#define IOS_RAW_EVENTS_MAX  1024u /* raw completions that wait for the owner; a power of two */
+#define IOS_POLL_FDS_MAX    16u   /* descriptors one keel_ctx_poll can wait for */
+
+/* A place in flight. gen goes into the user data, so that an answer to a former use is caught. */
+struct ios_slot {
+    /* NULL: free. Stored last, with release, before the method may hand the request over; loaded
+     * with acquire by who finds the answer: that is the hand-over through the kernel. */
+    _Atomic(struct keel_io *) io;
+    uint32_t gen;
+};
+
+/* A raw completion on its way to the owner. */
+struct ios_raw_event {
+    struct keel_raw *raw;
+    int32_t res;
+    uint32_t flags;
+    bool more;
+};
+
+struct keel_ctx {
+    /* set at open, then constant */
+    const struct ios_method *method;
+    void *method_data; /* the method's own */
+    struct keel_sim *sim;
+    enum keel_ctx_kind kind;
+    enum keel_want fixed;
+    enum keel_want iopoll;
+    uint32_t depth;
+    uint32_t reserved; /* slots that only the log's class may take */
+    uint32_t queue_max;
+    struct ios_slot *slots;
+    int event_fd; /* -1 where one thread runs everything */
+
+    /* registry lock */
+    struct list registry_link;
+    uint32_t drivers; /* foreign threads inside; keeps it from being freed */
+
+    /* owner thread */
+    const void *owner;       /* ios_thread_self() of the owner; any thread after it exited */
+    struct list thread_link; /* list of the owner's contexts */
+    int epoll_fd;            /* keel_ctx_fd, or -1 */
+    struct keel_poller *pollers;
+    struct ios_queue ready; /* taken from done, callback not yet run */
+    bool orphan;            /* the owner thread has exited */
+    bool polling;           /* inside keel_ctx_poll */
+
+    /* under submit */
+    struct lock submit;
+    struct ios_queue queues[KEEL_CLASS_COUNT];
+    struct ios_queue aborted; /* cancelled or refused: completed by the next turn */
+    uint32_t queued;          /* on any of these */
+    uint32_t next_class;      /* round robin among the classes below the log's */
+    uint32_t in_flight;       /* slots taken and not yet given back */
+    uint32_t free_count;
+    uint32_t *free_slots; /* stack */
+    struct list raws;     /* keel_raw in flight */
+    uint32_t raw_count;
+    bool closing;
+    struct keel_ctx_path path;
+
+    /* role */
+    _Atomic uint32_t role;     /* 1: somebody drives; acquire and release in drive.c */
+    struct ios_queue finished; /* complete, not yet handed over */
+    uint32_t *freed_slots;     /* stack, given back under submit at the end of a turn */
+    uint32_t freed_count;
+    uint64_t handed; /* requests handed over so far */
+
+    /* under done_lock */
+    struct lock done_lock;
+    struct ios_queue done;
+    struct ios_raw_event *raw_events; /* ring of IOS_RAW_EVENTS_MAX; NULL where there is no raw */
+    uint32_t raw_head;
+    uint32_t raw_tail;
+
+    /* atomic: pairs are named in drive.c and poll.c */
+    _Atomic uint32_t seq;                /* futex: changes at each wake-up */
+    _Atomic uint64_t waiters;            /* epoch << 32 | sleepers that came in it */
+    _Atomic uint32_t kicked;             /* a kick found the role taken, and only the role can act */
+    _Atomic uint64_t completions;        /* turns that completed something */
+    _Atomic(struct keel_io *) running;   /* its KEEL_IO_ANY_THREAD callback runs now */
+    _Atomic uint32_t wake;               /* keel_ctx_wake, or something for the owner */
+    _Atomic uint32_t sleeping;           /* the owner sleeps or is about to */
+    _Atomic uint32_t fd_used;            /* keel_ctx_fd was called */
+    _Atomic uint32_t event_seen;         /* event_fd was found readable, and is to be read */
+    _Atomic uint64_t stats[8];           /* in the order of struct keel_ctx_stats; relaxed */
+};
+
+enum ios_stat {
+    IOS_STAT_ENTERS,
+    IOS_STAT_SUBMITTED,
+    IOS_STAT_COMPLETED,
+    IOS_STAT_READS,
+    IOS_STAT_WRITES,
+    IOS_STAT_SYNCS,
+    IOS_STAT_BYTES_READ,
+    IOS_STAT_BYTES_WRITTEN,
+};
+
+/* Count; several threads may. */
+static inline void ios_stat_add(struct keel_ctx *ctx, enum ios_stat stat, uint64_t n)
+{
+    atomic_fetch_add_explicit(&ctx->stats[stat], n, memory_order_relaxed);
+}
+
+/* Count what only the holder of one lock or role counts: no locked instruction. */
+static inline void ios_stat_add_alone(struct keel_ctx *ctx, enum ios_stat stat, uint64_t n)
+{
+    uint64_t was = atomic_load_explicit(&ctx->stats[stat], memory_order_relaxed);
+
+    atomic_store_explicit(&ctx->stats[stat], was + n, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------- ctx.c */
+
+/* An address that tells this thread from all others that live. */
+const void *ios_thread_self(void);
+
+/* Is this thread inside a callback? And enter and leave one. */
+bool ios_in_callback(void);
+void ios_callback_enter(void);
+void ios_callback_leave(void);
+
+/* Registry lock; each() for every open context. */
+void ios_registry_lock(void);
+void ios_registry_unlock(void);
+/* The context in which the callback of io runs right now, or NULL. */
+struct keel_ctx *ios_registry_running(const struct keel_io *io);
+void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), const void *arg);
+
+/* ------------------------------------------------------------- dispatch.c */
+
+/* What the dispatcher decides upon; a plain value, so that the policy is a pure function. */
+struct ios_view {
+    uint32_t waiting[KEEL_CLASS_COUNT]; /* queued per class */
+    uint32_t slots_free;
+    uint32_t reserved;
+    uint32_t next_class;
+};
+
+/* Class to take the next request from, or KEEL_CLASS_COUNT for none. */
+uint32_t ios_pick(const struct ios_view *view);
+
+/* Push what may go and flush; the holder of the role also gives slots back. Submit lock held.
+ * Returns how many were pushed. */
+uint32_t ios_dispatch_locked(struct keel_ctx *ctx, enum ios_flush how);
+
+/* Give back the slots that the driver freed. Role and submit lock held. */
+void ios_slots_return_locked(struct keel_ctx *ctx);
+
+/* io->res is known and final. Role held. */
+void ios_finish(struct keel_ctx *ctx, struct keel_io *io);
+
+/* ------------------------------------------------------------- drive.c */
+
+bool ios_role_try(struct keel_ctx *ctx);
+void ios_role_release(struct keel_ctx *ctx);
+
+/* One turn; role held. Returns how many requests completed. *ret_nothing (may be NULL): nothing is
+ * in flight, queued or finished. */
+uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing);
+
+/* Give finished requests back: callbacks for any thread run here, the rest goes to the owner. Role
+ * held. Returns how many. */
+uint32_t ios_hand_over(struct keel_ctx *ctx);
+
+/* Report and hand over what is there without a system call; role held. Returns how many. */
+uint32_t ios_reap(struct keel_ctx *ctx);
+
+/* Is anything queued, in flight or (raw) posted? Takes the submit lock. */
+bool ios_pending(struct keel_ctx *ctx);
+
+/* Submit what is queued, without the role. */
+void ios_submit_queued(struct keel_ctx *ctx);
+
+/* Somebody else has the role: what is queued goes to the device from here, or by the holder. */
+void ios_kick_busy(struct keel_ctx *ctx);
+
+/* Wake everyone who sleeps in keel_ctx_drive. */
+void ios_wake_all(struct keel_ctx *ctx);
+
+/* ------------------------------------------------------------- poll.c */
+
+/* Will the owner find new work by itself? So if this is the owner, and it is in keel_ctx_poll or has
+ * no event loop that sleeps on keel_ctx_fd. THREAD contexts. */
+static inline bool ios_owner_looks(const struct keel_ctx *ctx)
+{
+    return ctx->owner == ios_thread_self() &&
+           (ctx->polling || !atomic_load_explicit(&ctx->fd_used, memory_order_relaxed));
+}
+
+/* Tell the owner that there is something for it. Any thread. */
+void ios_wake_owner(struct keel_ctx *ctx);
+
+/* event_fd was found readable. Any thread. */
+static inline void ios_event_seen(struct keel_ctx *ctx)
+{
+    atomic_store_explicit(&ctx->event_seen, 1, memory_order_relaxed);
+}
+
+/* Let the owner's descriptor also be readable when other has completions. */
+void ios_watch(struct keel_ctx *ctx, struct keel_ctx *other);
+
+/* The context closes: no poller stays. Owner thread. */
+void ios_pollers_close(struct keel_ctx *ctx);
+
+/* Run callbacks that wait for the owner, at most max (0: all). Owner thread. */
+uint32_t ios_run_ready(struct keel_ctx *ctx, unsigned max);
+
+#endif

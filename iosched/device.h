@@ -1,0 +1,43 @@
+/*
+ * The device as the files of this folder see it.
+ *
+ * A device is opened by its method's ios_files and is then used by any number of contexts of the
+ * same method. Its id is an index into the file table of every ring, so that no ring needs a map.
+ */
+#ifndef KEEL_IOSCHED_DEVICE_H
+#define KEEL_IOSCHED_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keel/iosched.h"
+
+struct ios_files;
+
+#define IOS_DEVICE_IDS_MAX 256 /* devices beyond it are used without registration */
+
+struct keel_device {
+    /* set at open, then constant */
+    const struct ios_files *files;
+    int fd;            /* -1 under sim */
+    int32_t id;        /* -1: no number was free */
+    void *method_data; /* the files' own (sim) */
+
+    /* constant but for size_bytes, which is atomic: keel_device_grow stores it with release when
+     * the new room is durable, ios_device_size() loads it */
+    struct keel_device_info info;
+
+    /* atomic, relaxed: the device said that it cannot poll after all */
+    uint32_t poll_refused;
+};
+
+static inline uint64_t ios_device_size(const struct keel_device *device)
+{
+    return __atomic_load_n(&device->info.size_bytes, __ATOMIC_ACQUIRE);
+}
+
+/* Fill in info what /sys says about block device major:minor, or about the whole disk that it is a
+ * part of. What cannot be found out is taken at its worst (a volatile cache, no FUA, no polling). */
+void ios_device_sysfs(struct keel_device_info *info, uint32_t major, uint32_t minor);
+
+#endif

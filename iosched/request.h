@@ -1,0 +1,123 @@
+/*
+ * The life of a request: states, edges, generations, and what follows from a completion.
+ *
+ * A request is the caller's memory (struct keel_io); nothing here allocates. Its state word holds
+ * the generation (how often it was submitted) and the state, and is the one place where it changes
+ * hands: every change is a release store and every look by another thread an acquire load, which
+ * also orders the hand-over through the kernel for the eyes of ThreadSanitizer.
+ *
+ * Parts: what one submission sends to the device. A transfer or a sync has one; a write with
+ * KEEL_IO_LINK_SYNC has two, the write (part 0) and the fdatasync linked behind it (part 1). A
+ * submission is complete when each part is; ios_request_settle() then says whether the request
+ * is done or has to go again for the rest.
+ *
+ * Invariants: I1 (one owner), I2 (submitted buffers are untouched), I4 (completes exactly once).
+ */
+#ifndef KEEL_IOSCHED_REQUEST_H
+#define KEEL_IOSCHED_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keel/iosched.h"
+
+/* clang-format off */
+/* name, owner, list it is on, valid fields, meaning */
+#define IOS_REQUEST_STATES(X) \
+X(IDLE,      "caller",    "none",            "res, after the first use", "not in use") \
+X(QUEUED,    "scheduler", "its class's",     "the caller's",             "waits for its turn; can be cancelled") \
+X(SUBMITTED, "device",    "slot table",      "slot, parts",              "the device has it; nobody touches buffer or fields") \
+X(DONE,      "scheduler", "the owner's",     "res",                      "the result is known, the owner has not run the callback yet")
+
+/* from, to, why */
+#define IOS_REQUEST_EDGES(X) \
+X(IDLE,      QUEUED,    "keel_io_submit") \
+X(QUEUED,    SUBMITTED, "dispatch: it has a slot") \
+X(QUEUED,    DONE,      "cancelled, or refused by the method; the callback is the owner's to run") \
+X(QUEUED,    IDLE,      "the same, where whoever reaps gives it back") \
+X(SUBMITTED, QUEUED,    "the rest of a short transfer, -EAGAIN, or a sync that was never issued") \
+X(SUBMITTED, DONE,      "all parts came and nothing is left to do; the callback is the owner's to run") \
+X(SUBMITTED, IDLE,      "the same, where whoever reaps gives it back: no callback, or one for any thread") \
+X(DONE,      IDLE,      "the owner gives it back; the callback runs after this")
+/* clang-format on */
+
+/* What a submission of the request carries. */
+enum ios_phase {
+    IOS_PHASE_TRANSFER = 0, /* what it says, or what is left of it */
+    IOS_PHASE_SYNC_ONLY,    /* a linked sync that was never issued: everything is written */
+};
+
+/* Resubmissions without progress before the kernel's answer is passed on. */
+#define IOS_RETRIES_MAX 16
+
+/* One submission, as a method needs it. */
+struct ios_step {
+    enum keel_op op;
+    bool dsync;     /* write: durable when complete */
+    bool link_sync; /* write: followed by a linked fdatasync as part 1 */
+    void *buf;
+    uint64_t offset_bytes;
+    uint32_t len_bytes;
+};
+
+enum ios_verdict {
+    IOS_FINISHED, /* io->res is set */
+    IOS_AGAIN,    /* queue it once more */
+};
+
+const char *ios_request_state_name(enum keel_io_state state);
+
+/* The state with acquire; and the whole word, generation << 8 | state. */
+static inline enum keel_io_state ios_request_state(const struct keel_io *io)
+{
+    return (enum keel_io_state)(__atomic_load_n(&io->private_.state, __ATOMIC_ACQUIRE) & 0xff);
+}
+
+static inline uint32_t ios_request_word(const struct keel_io *io)
+{
+    return __atomic_load_n(&io->private_.state, __ATOMIC_ACQUIRE);
+}
+
+/* Does the table have this edge? */
+bool ios_request_edge(enum keel_io_state from, enum keel_io_state to);
+
+/* The only function that changes the state. Traps on an edge that is not in the table. The last
+ * access to io when it moves to IDLE. */
+void ios_request_move(struct keel_io *io, enum keel_io_state to);
+
+/* Assert what the state promises about the other fields. Owner of the request only. */
+void ios_request_check(const struct keel_io *io);
+
+/* 0, KEEL_EALIGN or KEEL_ERANGE; traps on misuse that no device could cause. */
+int ios_request_validate(const struct keel_io *io);
+
+/* Begin a use of it (IDLE): nothing done, nothing tried. */
+void ios_request_begin(struct keel_io *io, struct keel_ctx *ctx);
+
+/* What to send now; sets parts. */
+struct ios_step ios_request_step(struct keel_io *io);
+
+/* Note one part; true when it was the last. */
+bool ios_request_part(struct keel_io *io, unsigned part, int32_t res);
+
+/* What follows from the parts (SUBMITTED, all of them came). A request that goes again never looks
+ * done to keel_ioref_done(), so DONE has no edge back. */
+enum ios_verdict ios_request_settle(struct keel_io *io);
+
+/* ------------------------------------------------------------- queues of requests */
+
+/* Doubly linked through private_.next and .prev; a request is on one queue at most. */
+struct ios_queue {
+    struct keel_io *head;
+    struct keel_io *tail;
+    uint32_t count;
+};
+
+void ios_queue_push_tail(struct ios_queue *queue, struct keel_io *io);
+void ios_queue_push_head(struct ios_queue *queue, struct keel_io *io);
+void ios_queue_remove(struct ios_queue *queue, struct keel_io *io);
+struct keel_io *ios_queue_pop(struct ios_queue *queue); /* NULL when empty */
+/* Append all of from; it is empty afterwards. */
+void ios_queue_splice(struct ios_queue *queue, struct ios_queue *from);
+
+#endif

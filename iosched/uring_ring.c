@@ -1,0 +1,317 @@
+/*
+ * One ring. See uring_ring.h.
+ *
+ * Memory order. The kernel reads our entries after it has read the tail, and we read its completions
+ * after we have read its tail:
+ *   sq.ktail  release store here      pairs with the kernel's acquire load: entries are filled
+ *   sq.khead  acquire load here       pairs with the kernel's release store: entries may be reused
+ *   cq.ktail  acquire load here       pairs with the kernel's release store: completions are there
+ *   cq.khead  release store here      pairs with the kernel's acquire load: places may be reused
+ */
+#include "iosched/uring_ring.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "base/trace.h"
+
+#define ENTRIES_MIN 16u
+
+/* ------------------------------------------------------------- setting up */
+
+static const struct {
+    uint32_t flag;
+    const char *name;
+    const char *since;
+} ladder[] = {
+#define RUNG(name, since) {IORING_SETUP_##name, #name, since},
+    URING_SETUP_LADDER(RUNG)
+#undef RUNG
+};
+
+#define RUNGS (sizeof(ladder) / sizeof(ladder[0]))
+
+/* Set up with the flags of the first `rungs` rungs; halve it as long as memory is short. */
+static int setup_with(struct uring_ring *ring, uint32_t entries, uint32_t completions,
+                      unsigned rungs, uring_setup *setup)
+{
+    int rc;
+
+    for (;;) {
+        struct io_uring_params params = {.cq_entries = completions};
+        for (unsigned i = 0; i < rungs; i++)
+            params.flags |= ladder[i].flag;
+        if (ring->polled)
+            params.flags |= IORING_SETUP_IOPOLL;
+        rc = setup(entries, &ring->io, &params);
+        if (rc == 0) {
+            ring->setup_flags = params.flags;
+            if ((params.features & URING_FEATURES_NEEDED) == URING_FEATURES_NEEDED)
+                return 0;
+            io_uring_queue_exit(&ring->io);
+            return -ENOSYS;
+        }
+        if (rc != -ENOMEM || entries <= ENTRIES_MIN)
+            return rc;
+        entries /= 2;
+    }
+}
+
+int uring_ring_open(struct uring_ring *ring, uint32_t entries, uint32_t completions, bool polled,
+                    uring_setup *setup, struct text *why)
+{
+    int rc = -EINVAL;
+
+    *ring = (struct uring_ring){.polled = polled};
+    for (unsigned rungs = RUNGS + 1; rungs-- > 0;) {
+        rc = setup_with(ring, entries, completions, rungs, setup);
+        if (rc != -EINVAL)
+            break;
+        if (rungs > 0)
+            text_printf(why, "%sno IORING_SETUP_%s (kernel before %s)", why->len > 0 ? "; " : "",
+                        ladder[rungs - 1].name, ladder[rungs - 1].since);
+    }
+    if (rc)
+        return rc;
+
+    /* Entry i of the ring is entry i of the array, for ever: only the tail moves. */
+    for (uint32_t i = 0; i < *ring->io.sq.kring_entries; i++)
+        ring->io.sq.array[i] = i;
+    ring->tail = *ring->io.sq.ktail;
+    return 0;
+}
+
+void uring_ring_close(struct uring_ring *ring)
+{
+    io_uring_queue_exit(&ring->io);
+}
+
+static int make_file_table(struct uring_ring *ring)
+{
+    int none[IOS_DEVICE_IDS_MAX];
+
+    int rc = io_uring_register_files_sparse(&ring->io, IOS_DEVICE_IDS_MAX);
+    if (rc != -EINVAL)
+        return rc;
+    /* Before 5.19: a table of holes. */
+    for (unsigned i = 0; i < IOS_DEVICE_IDS_MAX; i++)
+        none[i] = -1;
+    return io_uring_register_files(&ring->io, none, IOS_DEVICE_IDS_MAX);
+}
+
+void uring_ring_tables(struct uring_ring *ring, struct text *why)
+{
+    int rc = make_file_table(ring);
+    ring->has_files = rc == 0;
+    if (rc)
+        text_printf(why, "%sno fixed files: %s%s", why->len > 0 ? "; " : "", strerror(-rc),
+                    rc == -EMFILE ? " (raise ulimit -n)" : "");
+
+    rc = io_uring_register_buffers_sparse(&ring->io, IOS_CHUNK_IDS_MAX);
+    ring->has_buffers = rc == 0;
+    if (rc)
+        text_printf(why, "%sno fixed buffers: %s%s", why->len > 0 ? "; " : "", strerror(-rc),
+                    rc == -EINVAL ? " (kernel before 5.19)" : "");
+}
+
+/* ------------------------------------------------------------- submission */
+
+static uint32_t kernel_head(const struct uring_ring *ring)
+{
+    return __atomic_load_n(ring->io.sq.khead, __ATOMIC_ACQUIRE);
+}
+
+uint32_t uring_ring_room(const struct uring_ring *ring)
+{
+    uint32_t used = ring->tail - kernel_head(ring);
+
+    /* One place stays free: uring_ring_cut() looks at the entry before the head. */
+    KEEL_ASSERT(used < *ring->io.sq.kring_entries);
+    return *ring->io.sq.kring_entries - 1 - used;
+}
+
+struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring)
+{
+    KEEL_DCHECK(uring_ring_room(ring) > 0);
+
+    struct io_uring_sqe *sqe = &ring->io.sq.sqes[ring->tail++ & *ring->io.sq.kring_mask];
+    memset(sqe, 0, sizeof(*sqe));
+    return sqe;
+}
+
+/* Show the kernel what is filled; how many it has not taken yet. */
+static uint32_t publish(struct uring_ring *ring)
+{
+    __atomic_store_n(ring->io.sq.ktail, ring->tail, __ATOMIC_RELEASE);
+    return ring->tail - kernel_head(ring);
+}
+
+/* Has the kernel taken everything that was announced? Indices wrap, hence the difference. */
+static bool announcement_taken(const struct uring_ring *ring)
+{
+    return (int32_t)(kernel_head(ring) - ring->announced_tail) >= 0;
+}
+
+void uring_ring_announce(struct uring_ring *ring)
+{
+    ring->to_submit = publish(ring);
+    ring->announced = ring->to_submit > 0;
+    ring->announced_tail = ring->tail;
+}
+
+/* Returns entries taken; what can be tried again later is no error. */
+static uint32_t enter(struct uring_ring *ring, uint32_t submit, unsigned wait, unsigned flags)
+{
+    int rc = io_uring_enter((unsigned)ring->io.ring_fd, submit, wait, flags, NULL);
+
+    TRACE(RING_ENTER, (uint64_t)ring->io.ring_fd, wait ? "wait" : "", 0, submit, rc);
+    if (rc >= 0)
+        return (uint32_t)rc;
+    /* Anything else means that completions were lost or the ring is broken. */
+    KEEL_ASSERT(rc == -EAGAIN || rc == -EBUSY || rc == -EINTR);
+    if (rc != -EINTR)
+        sched_yield();
+    return 0;
+}
+
+uint64_t uring_ring_cut(const struct uring_ring *ring)
+{
+    uint32_t head = kernel_head(ring);
+    const struct io_uring_sqe *last = &ring->io.sq.sqes[(head - 1) & *ring->io.sq.kring_mask];
+
+    if (head == ring->tail || !(last->flags & IOSQE_IO_LINK))
+        return 0;
+    return last->user_data;
+}
+
+uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t *ret_cut)
+{
+    *ret_cut = 0;
+    while (ring->announced && !announcement_taken(ring)) {
+        lock_release(submit);
+        sched_yield();
+        lock_acquire(submit);
+    }
+    ring->announced = false;
+
+    uint32_t count = publish(ring);
+    if (count == 0)
+        return 0;
+    uint32_t taken = enter(ring, count, 0, 0);
+    if (taken < count)
+        *ret_cut = uring_ring_cut(ring);
+    return taken;
+}
+
+/* ------------------------------------------------------------- entering and reaping */
+
+uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait)
+{
+    uint32_t submit = ring->to_submit;
+    bool events = wait > 0 || ring->polled || uring_ring_overflow(ring);
+
+    ring->to_submit = 0;
+    return enter(ring, submit, wait, events ? IORING_ENTER_GETEVENTS : 0);
+}
+
+bool uring_ring_left(const struct uring_ring *ring)
+{
+    return !announcement_taken(ring);
+}
+
+bool uring_ring_overflow(const struct uring_ring *ring)
+{
+    return (__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0;
+}
+
+bool uring_ring_ready(const struct uring_ring *ring)
+{
+    return *ring->io.cq.khead != __atomic_load_n(ring->io.cq.ktail, __ATOMIC_ACQUIRE) ||
+           uring_ring_overflow(ring);
+}
+
+uint32_t uring_ring_reap(struct uring_ring *ring, struct uring_event *events, uint32_t max)
+{
+    uint32_t head = *ring->io.cq.khead; /* only the holder of the role stores it */
+    uint32_t tail = __atomic_load_n(ring->io.cq.ktail, __ATOMIC_ACQUIRE);
+    uint32_t count = 0;
+
+    for (; head != tail && count < max; head++, count++) {
+        const struct io_uring_cqe *cqe = &ring->io.cq.cqes[head & *ring->io.cq.kring_mask];
+        events[count] = (struct uring_event){cqe->user_data, cqe->res, cqe->flags};
+    }
+    __atomic_store_n(ring->io.cq.khead, head, __ATOMIC_RELEASE);
+    return count;
+}
+
+/* ------------------------------------------------------------- tables */
+
+bool uring_ring_file(struct uring_ring *ring, const struct keel_device *device)
+{
+    if (!ring->has_files || device->id < 0)
+        return false;
+
+    uint8_t *state = &ring->files[device->id];
+    if (*state == URING_UNKNOWN) {
+        int fd = device->fd;
+        int rc = io_uring_register_files_update(&ring->io, (unsigned)device->id, &fd, 1);
+        *state = rc == 1 ? URING_REGISTERED : URING_REFUSED;
+    }
+    return *state == URING_REGISTERED;
+}
+
+void uring_ring_forget_file(struct uring_ring *ring, const struct keel_device *device)
+{
+    int none = -1;
+
+    if (device->id < 0)
+        return;
+    if (ring->files[device->id] == URING_REGISTERED) {
+        int rc = io_uring_register_files_update(&ring->io, (unsigned)device->id, &none, 1);
+        KEEL_ASSERT(rc == 1);
+    }
+    ring->files[device->id] = URING_UNKNOWN;
+}
+
+bool uring_ring_buffer(struct uring_ring *ring, const struct keel_arena *arena, uint32_t id,
+                       int *ret_rc, size_t *ret_bytes)
+{
+    struct iovec iov;
+
+    *ret_rc = 0;
+    if (!ring->has_buffers)
+        return false;
+    KEEL_ASSERT(id < IOS_CHUNK_IDS_MAX);
+
+    uint8_t *state = &ring->buffers[id];
+    if (*state == URING_UNKNOWN) {
+        ios_arena_chunk_range(arena, id, &iov.iov_base, &iov.iov_len);
+        int rc = io_uring_register_buffers_update_tag(&ring->io, id, &iov, NULL, 1);
+        *state = rc == 1 ? URING_REGISTERED : URING_REFUSED;
+        *ret_rc = rc;
+        *ret_bytes = iov.iov_len;
+    }
+    return *state == URING_REGISTERED;
+}
+
+size_t uring_ring_forget_buffers(struct uring_ring *ring, const struct keel_arena *arena)
+{
+    struct iovec none = {0};
+    struct iovec range;
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; i < arena->chunk_count; i++) {
+        uint32_t id = arena->chunk_first + i;
+        if (ring->buffers[id] == URING_REGISTERED) {
+            int rc = io_uring_register_buffers_update_tag(&ring->io, id, &none, NULL, 1);
+            KEEL_ASSERT(rc == 1);
+            ios_arena_chunk_range(arena, id, &range.iov_base, &range.iov_len);
+            bytes += range.iov_len;
+        }
+        ring->buffers[id] = URING_UNKNOWN;
+    }
+    return bytes;
+}

@@ -1,0 +1,128 @@
+/*
+ * One ring: setting it up with what the kernel has, filling its submission queue, entering the
+ * kernel, reading its completion queue, and its tables of files and buffers.
+ *
+ * What it is not: it knows nothing of requests; that is method_uring.c.
+ *
+ * Submitting without tearing chains apart. The kernel ends a chain of linked entries where a submit
+ * ends, and takes exactly as many entries as it is told to, or fewer. Two threads that enter at the
+ * same time could therefore cut a chain of a third. So: entries are filled privately and published
+ * by whole chains under the submit lock; a *kick* also enters under it; and the holder of the role,
+ * who must not hold a lock while it waits in the kernel, announces what it is about to submit. While
+ * an announcement is open, that is until the kernel's head has passed it, nobody else publishes
+ * or enters. Waiting for it to close is waiting for the holder to reach the kernel and for the
+ * kernel to take the entries, which is what waiting for the kernel's own lock of the ring would be.
+ */
+#ifndef KEEL_IOSCHED_URING_RING_H
+#define KEEL_IOSCHED_URING_RING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+#include "iosched/arena.h"
+#include "iosched/device.h"
+#include "iosched/uring_compat.h"
+
+struct text;
+
+enum uring_table_state {
+    URING_UNKNOWN = 0, /* not tried */
+    URING_REGISTERED,
+    URING_REFUSED,
+};
+
+struct uring_ring {
+    /* constant while open */
+    struct io_uring io;   /* mapping and descriptor; liburing's submission code is not used */
+    uint32_t setup_flags; /* IORING_SETUP_* in force */
+    bool polled;
+    bool has_files; /* there is a table for them */
+    bool has_buffers;
+
+    /* under submit */
+    uint32_t tail; /* entries filled so far; published up to *io.sq.ktail */
+    bool announced;
+    uint32_t announced_tail;
+    uint8_t files[IOS_DEVICE_IDS_MAX];  /* enum uring_table_state */
+    uint8_t buffers[IOS_CHUNK_IDS_MAX]; /* enum uring_table_state */
+
+    /* role */
+    uint32_t to_submit; /* announced by the holder for its next enter */
+};
+
+/* A completion, copied out of the ring. */
+struct uring_event {
+    uint64_t user_data;
+    int32_t res;
+    uint32_t flags;
+};
+
+/* io_uring_queue_init_params(), or a test's. */
+typedef int uring_setup(unsigned entries, struct io_uring *io, struct io_uring_params *params);
+
+/*
+ * Open a ring with at least 16 submission entries, at most `entries`, and room for `completions`.
+ * Newest flags first; what is refused is dropped, newest first, and said in why. Returns 0 or the
+ * kernel's -errno (-ENOMEM at the smallest ring: not to be had).
+ */
+int uring_ring_open(struct uring_ring *ring, uint32_t entries, uint32_t completions, bool polled,
+                    uring_setup *setup, struct text *why);
+void uring_ring_close(struct uring_ring *ring);
+
+/* Make empty tables for files and buffers; what cannot be had is said in why. */
+void uring_ring_tables(struct uring_ring *ring, struct text *why);
+
+/* -------------------------------------------------------- submission, under submit */
+
+/* Entries that can be filled now. */
+uint32_t uring_ring_room(const struct uring_ring *ring);
+
+/* The next entry, zeroed. There is room. */
+struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring);
+
+/* The holder of the role will enter next: publish, and announce. */
+void uring_ring_announce(struct uring_ring *ring);
+
+/* Anyone: publish and enter without waiting. submit: the lock that is held; it may be let go of and
+ * taken again. Returns how many entries the kernel took, *ret_cut (see uring_ring_cut). */
+uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t *ret_cut);
+
+/*
+ * After an enter that took fewer entries than it was given: was a chain cut? Returns the user data
+ * of the last entry that was taken if the kernel would have linked the next one to it, else 0.
+ */
+uint64_t uring_ring_cut(const struct uring_ring *ring);
+
+/* -------------------------------------------------------- entering and reaping, role */
+
+/* Submit what was announced and wait for `wait` completions. Returns entries taken. */
+uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait);
+
+/* Did the last enter leave something of the announcement? Then close it under submit. */
+bool uring_ring_left(const struct uring_ring *ring);
+
+/* Are completions there, or kept back in the kernel for want of room? */
+bool uring_ring_ready(const struct uring_ring *ring);
+
+/* Are completions kept back in the kernel? Then an enter brings them. */
+bool uring_ring_overflow(const struct uring_ring *ring);
+
+/* Copy up to max completions out; returns how many. */
+uint32_t uring_ring_reap(struct uring_ring *ring, struct uring_event *events, uint32_t max);
+
+/* -------------------------------------------------------- tables, under submit */
+
+/* Is the device in the file table? Puts it there at the first call. */
+bool uring_ring_file(struct uring_ring *ring, const struct keel_device *device);
+void uring_ring_forget_file(struct uring_ring *ring, const struct keel_device *device);
+
+/* Is chunk number id in the buffer table? Puts it there at the first call; *ret_rc is then the
+ * outcome (else 0) and *ret_bytes the length. */
+bool uring_ring_buffer(struct uring_ring *ring, const struct keel_arena *arena, uint32_t id,
+                       int *ret_rc, size_t *ret_bytes);
+/* Returns how many bytes were registered. */
+size_t uring_ring_forget_buffers(struct uring_ring *ring, const struct keel_arena *arena);
+
+#endif

@@ -1,0 +1,192 @@
+/*
+ * The contract suite's fixture.
+ */
+#include "tests/contract/contract.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/seed.h"
+
+/* Does the folder's file system have O_DIRECT? */
+static int try_device(struct contract *c)
+{
+    struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    struct keel_device *device;
+
+    options.create_bytes = BLOCK;
+    int rc = keel_device_open(c->ctx, contract_path(c, "probe"), &options, NULL, &device);
+    if (rc == 0) {
+        keel_device_close(device);
+        rc = keel_path_unlink(c->ctx, contract_path(c, "probe"));
+    }
+    return rc;
+}
+
+static int begin(struct contract *c, const char *test)
+{
+    struct keel_sim_options sim_options = KEEL_SIM_OPTIONS_DEFAULT;
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+    int rc = 0;
+
+    if (c->method == KEEL_METHOD_SIM) {
+        sim_options.seed = test_seed(test);
+        sim_options.history = true;
+        rc = keel_sim_create(&sim_options, &c->sim);
+        snprintf(c->folder, sizeof(c->folder), "folder");
+    } else {
+        tmpdir_create(&c->dir);
+        snprintf(c->folder, sizeof(c->folder), "%s/folder", c->dir.path);
+    }
+    options.method = c->method;
+    options.sim = c->sim;
+    if (rc == 0)
+        rc = keel_ctx_open(&options, &c->ctx);
+    if (rc == 0)
+        rc = keel_path_mkdir(c->ctx, c->folder);
+    if (rc == 0)
+        rc = try_device(c);
+    if (rc == 0)
+        rc = keel_arena_create(ARENA_BYTES, &c->arena);
+    return rc;
+}
+
+bool contract_begin(struct contract *c, const struct contract_row *row, const char *test)
+{
+    *c = (struct contract){.label = row->label, .method = row->method};
+
+    int rc = begin(c, test);
+    if (rc == 0) {
+        cr_assert_str_eq(keel_ctx_path(c->ctx)->method, row->label);
+        return true;
+    }
+    contract_end(c);
+    cr_assert(rc == KEEL_EMETHOD || rc == KEEL_EDIRECT, "%s: %s", row->label, keel_err_name(rc));
+    fprintf(stderr, "contract: %s cannot run here: %s, %s\n", row->label, keel_err_name(rc),
+            keel_err_text(rc));
+    return false;
+}
+
+void contract_end(struct contract *c)
+{
+    keel_ctx_close(c->ctx);
+    c->ctx = NULL;
+    keel_arena_destroy(c->arena);
+    c->arena = NULL;
+    keel_sim_destroy(c->sim);
+    c->sim = NULL;
+    if (c->dir.path[0])
+        tmpdir_destroy(&c->dir);
+}
+
+struct keel_ctx *contract_ctx(const struct contract *c, const struct keel_ctx_options *options)
+{
+    struct keel_ctx_options mine = KEEL_CTX_OPTIONS_DEFAULT;
+    struct keel_ctx *ctx = NULL;
+
+    if (options)
+        mine = *options;
+    mine.method = c->method;
+    mine.sim = c->sim;
+    int rc = keel_ctx_open(&mine, &ctx);
+    cr_assert_eq(rc, 0, "%s", keel_err_name(rc));
+    return ctx;
+}
+
+const char *contract_path(const struct contract *c, const char *name)
+{
+    static char paths[4][1024];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", c->folder, name);
+    return path;
+}
+
+struct keel_device *contract_create(struct contract *c, const char *name, uint32_t blocks)
+{
+    struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    struct keel_err_info info;
+    struct keel_device *device = NULL;
+
+    options.create_bytes = (uint64_t)blocks * BLOCK;
+    int rc = keel_device_open(c->ctx, contract_path(c, name), &options, &info, &device);
+    cr_assert_eq(rc, 0, "%s: %s in %s", name, keel_err_name(rc), info.op);
+    return device;
+}
+
+struct keel_device *contract_open(struct contract *c, const char *name)
+{
+    struct keel_err_info info;
+    struct keel_device *device = NULL;
+    int rc = keel_device_open(c->ctx, contract_path(c, name), NULL, &info, &device);
+
+    cr_assert_eq(rc, 0, "%s: %s in %s", name, keel_err_name(rc), info.op);
+    return device;
+}
+
+uint8_t *contract_alloc(struct contract *c, uint32_t blocks)
+{
+    uint8_t *buf = keel_arena_alloc(c->arena, (size_t)blocks * BLOCK);
+
+    cr_assert_not_null(buf);
+    return buf;
+}
+
+struct keel_io contract_io(struct contract *c, struct keel_device *device, enum keel_op op,
+                           void *buf, uint32_t block, uint32_t blocks)
+{
+    return (struct keel_io){
+        .device = device,
+        .arena = buf ? c->arena : NULL,
+        .buf = buf,
+        .offset_bytes = (uint64_t)block * BLOCK,
+        .len_bytes = blocks * BLOCK,
+        .op = (uint8_t)op,
+        .cls = KEEL_CLASS_HOST,
+    };
+}
+
+int contract_run(struct contract *c, struct keel_io *io)
+{
+    int rc = keel_io_submit(c->ctx, io);
+
+    return rc ? rc : keel_io_wait(c->ctx, io);
+}
+
+/* Memory that is not the arena's, so that many calls do not spend it. */
+static uint8_t *borrow(uint32_t blocks)
+{
+    uint8_t *buf = aligned_alloc(BLOCK, (size_t)blocks * BLOCK);
+
+    cr_assert_not_null(buf);
+    return buf;
+}
+
+void contract_write(struct contract *c, struct keel_device *device, uint32_t block, uint32_t blocks,
+                    uint8_t fill)
+{
+    uint8_t *buf = borrow(blocks);
+    struct keel_io io = contract_io(c, device, KEEL_OP_WRITE, buf, block, blocks);
+
+    memset(buf, fill, (size_t)blocks * BLOCK);
+    io.arena = NULL;
+    cr_assert_eq(contract_run(c, &io), 0);
+    free(buf);
+}
+
+void contract_expect(struct contract *c, struct keel_device *device, uint32_t block,
+                     uint32_t blocks, uint8_t fill)
+{
+    uint8_t *buf = borrow(blocks);
+    struct keel_io io = contract_io(c, device, KEEL_OP_READ, buf, block, blocks);
+
+    memset(buf, (uint8_t)~fill, (size_t)blocks * BLOCK);
+    io.arena = NULL;
+    cr_assert_eq(contract_run(c, &io), 0);
+    for (size_t i = 0; i < (size_t)blocks * BLOCK; i++)
+        cr_assert_eq(buf[i], fill, "byte %zu behind block %u is %u, not %u", i, block, buf[i],
+                     fill);
+    free(buf);
+}
