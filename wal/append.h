@@ -1,0 +1,13 @@
+/*
+ * What the other files of this folder need of appending.
+ */
+#ifndef KEEL_WAL_APPEND_H
+#define KEEL_WAL_APPEND_H
+
+#include "wal/log.h"
+
+/* Take log space; as keel_wal_credit_take(), for the log's own use. */
+int wal_credit_reserve(struct keel_wal *wal, uint64_t bytes);
+void wal_credit_release(struct keel_wal *wal, uint64_t bytes);
+
+#endif
