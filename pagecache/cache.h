@@ -1,0 +1,134 @@
+/*
+ * The page cache and its spaces: the structs that the files of this folder share, and the few
+ * helpers that connect frames, words and pages.
+ */
+#ifndef KEEL_PAGECACHE_CACHE_H
+#define KEEL_PAGECACHE_CACHE_H
+
+#include <keel/pagecache.h>
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "pagecache/frame.h"
+#include "pagecache/table.h"
+
+#define PC_FRAMES_MIN 16u
+#define PC_STRIPES    64u /* counters of the hit path; a power of two */
+#define PC_SPACE_MAX  65535u
+
+/* Counters of the threads that share a stripe. Loads and stores, no atomic add: two threads of one
+ * stripe may lose a count, no thread ever waits for another's cache line. */
+struct pc_stripe {
+    _Atomic uint64_t hits;
+    _Atomic uint64_t misses;
+} __attribute__((aligned(128))); /* processors fetch lines in pairs */
+
+/* One merged write: adjacent pages of a space, copied and sealed. */
+struct pc_chunk {
+    /* set at open, then constant */
+    struct keel_pagecache *cache;
+    char *copy;
+    uint32_t *frames; /* room for chunk_pages */
+
+    /* who took it, until its request is queued; then its completion */
+    struct keel_io io;
+    struct keel_space *space;
+    keel_pageno first;
+    uint32_t count;
+    keel_lsn lsn_max; /* largest page LSN in it */
+
+    struct list link;      /* under pool_lock: chunks_idle, chunks_busy, or none */
+    _Atomic uint64_t uses; /* completions so far; bumped when back on chunks_idle */
+};
+
+struct keel_pagecache {
+    /* set at open, then constant; the first line is what a hit needs */
+    struct keel_frame *frames;
+    char *data; /* frame_count pages */
+    uint32_t page_bytes;
+    uint32_t page_shift;
+    _Atomic keel_lsn poison_lsn; /* pages above are not served; KEEL_LSN_MAX; only goes down */
+    uint32_t frame_count;
+    uint32_t chunk_pages;
+    struct keel_pagecache_options options;
+    size_t frames_bytes;
+
+    /* atomic; relaxed where nothing else is said */
+    _Atomic uint32_t evict_hand;
+    _Atomic uint32_t write_hand;
+    _Atomic uint32_t dirty_count;  /* frames DIRTY, WRITING or REDIRTIED */
+    _Atomic uint32_t sweepers;     /* threads that hold latches for a moment: evicting, flushing */
+    _Atomic keel_lsn log_known;    /* the log is durable up to here; release/acquire in flush.c */
+    _Atomic uint64_t write_errors; /* failed writes so far */
+    _Atomic int32_t write_error;   /* the first one */
+    _Atomic uint64_t reads, writes, pages_written, evictions, checksum_errors, log_waits;
+
+    /* under free_lock (rank LEAF); free_count may be read without */
+    struct lock free_lock;
+    uint32_t *free;
+    _Atomic uint32_t free_count;
+
+    /* under pool_lock (rank LEAF) */
+    struct lock pool_lock;
+    struct list chunks_idle;
+    struct list chunks_busy; /* in the order in which they were queued */
+    struct pc_chunk *chunks;
+    uint32_t *chunk_frames;
+
+    /* under space_lock (rank LEAF) */
+    struct lock space_lock;
+    struct keel_space *spaces;
+
+    struct pc_stripe stripes[PC_STRIPES];
+};
+
+struct keel_space {
+    /* set at open, then constant */
+    struct keel_pagecache *cache;
+    struct pc_table table;
+    uint32_t id;
+    struct keel_device *device;
+    struct keel_space *next; /* of cache->spaces */
+
+    /* atomic: only grows; release in keel_space_grow, acquire in fix */
+    _Atomic keel_pageno pages;
+};
+
+/* The page that a frame holds: header and user part. */
+static inline char *pc_frame_page(const struct keel_pagecache *cache, uint32_t index)
+{
+    return cache->data + ((size_t)index << cache->page_shift);
+}
+
+/*
+ * The word of the page that the frame says it holds, and its value; NULL when that word names
+ * another frame, that is when the frame is free or just changing hands. When it is not NULL, frame
+ * and page belonged together at the moment of the load.
+ */
+static inline pc_word *pc_frame_word(const struct keel_frame *frame, uint64_t *ret_value)
+{
+    struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_acquire);
+    if (!space)
+        return NULL;
+
+    keel_pageno pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
+    if (pageno >= space->table.pages_max)
+        return NULL;
+
+    pc_word *word = &space->table.words[pageno];
+    uint64_t value = atomic_load_explicit(word, memory_order_acquire);
+    if (!pc_word_resident(value) || pc_word_index(value) != frame->index)
+        return NULL;
+    *ret_value = value;
+    return word;
+}
+
+/* The counters of this thread. */
+struct pc_stripe *pc_stripe_self(struct keel_pagecache *cache);
+
+static inline void pc_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * The free list, and the clock that fills it.
+ *
+ * Second chance in batches: the hand goes over the frames; a page that is not marked gets its mark,
+ * a page that still has it at the next visit is evicted. A fix takes the mark away, so the hit path
+ * stores nothing beyond the latch that it takes anyway. A page enters marked and fresh, and its
+ * first fix takes only the freshness away: what is used once goes at the first visit, so a scan
+ * flows through without driving out what is used again.
+ *
+ * Who needs a frame and finds the list empty evicts a batch itself; with nothing but changed pages
+ * left it writes some back and waits for any write or read in flight, on whatever context (I6).
+ *
+ * - Failure: all frames fixed (KEEL_EFULL), the log or the device refuses (their error).
+ * - Keeps P3: only a word with a free latch is taken, by compare-and-swap, and checked again.
+ */
+#include "pagecache/evict.h"
+
+#include <sched.h>
+
+#include "base/trace.h"
+#include "pagecache/fix.h"
+#include "pagecache/flush.h"
+
+static struct keel_frame *pop(struct keel_pagecache *cache)
+{
+    struct keel_frame *frame = NULL;
+
+    if (atomic_load_explicit(&cache->free_count, memory_order_relaxed) == 0)
+        return NULL;
+
+    lock_acquire(&cache->free_lock);
+    uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
+    if (count > 0) {
+        frame = &cache->frames[cache->free[count - 1]];
+        atomic_store_explicit(&cache->free_count, count - 1, memory_order_relaxed);
+    }
+    lock_release(&cache->free_lock);
+    if (frame) {
+        KEEL_ASSERT(pc_frame_state(frame) == PC_FRAME_FREE);
+        KEEL_DCHECK(pc_frame_rec_lsn(frame) == KEEL_LSN_MAX);
+    }
+    return frame;
+}
+
+void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    KEEL_ASSERT(pc_frame_state(frame) == PC_FRAME_FREE);
+    KEEL_DCHECK(!frame->void_private);
+
+    atomic_store_explicit(&frame->space, NULL, memory_order_relaxed);
+    lock_acquire(&cache->free_lock);
+    uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
+    KEEL_ASSERT(count < cache->frame_count);
+    cache->free[count] = frame->index;
+    atomic_store_explicit(&cache->free_count, count + 1, memory_order_relaxed);
+    lock_release(&cache->free_lock);
+}
+
+void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
+                      enum pc_frame_state from)
+{
+    uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
+
+    KEEL_INV(P3, pc_word_resident(value) && pc_word_index(value) == frame->index);
+    KEEL_INV(P3,
+             pc_word_latch(value) == (from == PC_FRAME_READING ? PC_LATCH_IO : PC_LATCH_EXCLUSIVE));
+    KEEL_DCHECK(pc_frame_rec_lsn(frame) == KEEL_LSN_MAX);
+
+    frame->void_private = false;
+    pc_frame_moved(frame, from, PC_FRAME_FREE);
+    pc_word_clear(word);
+    pc_frame_put(cache, frame);
+}
+
+/* Visit one frame; true: it was evicted. */
+static bool visit(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    enum pc_frame_state state = pc_frame_state(frame);
+    if (state != PC_FRAME_CLEAN && state != PC_FRAME_FAILED)
+        return false;
+
+    uint64_t value;
+    pc_word *word = pc_frame_word(frame, &value);
+    if (!word)
+        return false;
+
+    uint64_t latch = pc_word_latch(value);
+    if (latch != 0 && latch != PC_LATCH_BAD)
+        return false;
+    if (!(value & PC_WORD_MARK) || (value & PC_WORD_FRESH)) {
+        /* A failed or lost race leaves the mark to the next visit. */
+        uint64_t marked = (value & ~PC_WORD_FRESH) | PC_WORD_MARK;
+        atomic_compare_exchange_strong_explicit(word, &value, marked, memory_order_relaxed,
+                                                memory_order_relaxed);
+        return false;
+    }
+    if (!pc_latch_exclusive(word, value, value & ~PC_LATCH_MASK))
+        return false;
+
+    /* The word names the frame and is ours: from here on the state cannot leave CLEAN or FAILED. */
+    state = pc_frame_state(frame);
+    if (state != PC_FRAME_CLEAN && state != PC_FRAME_FAILED) {
+        pc_unlatch_exclusive(word);
+        return false;
+    }
+    KEEL_DCHECK((state == PC_FRAME_FAILED) == (latch == PC_LATCH_BAD));
+    TRACE(PAGE_EVICT, frame->index, NULL,
+          atomic_load_explicit(&frame->pageno, memory_order_relaxed), 0, 0);
+    pc_frame_release(cache, frame, word, state);
+    return true;
+}
+
+uint32_t pc_evict(struct keel_pagecache *cache, uint32_t n)
+{
+    uint32_t evicted = 0;
+    uint64_t visits = 2 * (uint64_t)cache->frame_count;
+
+    atomic_fetch_add(&cache->sweepers, 1);
+    for (uint64_t i = 0; i < visits && evicted < n; i++) {
+        uint32_t at = atomic_fetch_add_explicit(&cache->evict_hand, 1, memory_order_relaxed);
+        if (visit(cache, &cache->frames[at % cache->frame_count]))
+            evicted++;
+    }
+    atomic_fetch_sub(&cache->sweepers, 1);
+    pc_count(&cache->evictions, evicted);
+    return evicted;
+}
+
+struct keel_frame *pc_frame_try_get(struct keel_pagecache *cache)
+{
+    struct keel_frame *frame = pop(cache);
+
+    /* Of a small cache a small part, or the batch would drive out what is in use. */
+    uint32_t part = cache->frame_count / PC_FRAMES_MIN;
+    if (!frame && pc_evict(cache, part < PC_EVICT_BATCH ? part : PC_EVICT_BATCH) > 0)
+        frame = pop(cache);
+    return frame;
+}
+
+/* What the frames are busy with when none can be had. */
+struct survey {
+    uint32_t fixed;             /* pinned by threads */
+    struct keel_frame *reading; /* one that is being read, or NULL */
+};
+
+static struct survey look_around(struct keel_pagecache *cache)
+{
+    struct survey survey = {0};
+
+    for (uint32_t i = 0; i < cache->frame_count; i++) {
+        struct keel_frame *frame = &cache->frames[i];
+        uint64_t value;
+
+        if (!pc_frame_word(frame, &value))
+            continue;
+        if (pc_word_fixed(value))
+            survey.fixed++;
+        else if (pc_word_latch(value) == PC_LATCH_IO && !survey.reading)
+            survey.reading = frame;
+    }
+    return survey;
+}
+
+/* Nothing is to be waited for: is there any hope? 0: yes, in a moment. */
+static int stuck(struct keel_pagecache *cache, const struct survey *survey, int written)
+{
+    if (written < 0)
+        return written;
+    if (atomic_load_explicit(&cache->poison_lsn, memory_order_relaxed) != KEEL_LSN_MAX)
+        return KEEL_EPOISON;
+    /* A flusher or evictor in another thread holds latches too, but not for long. */
+    if (survey->fixed == cache->frame_count && atomic_load(&cache->sweepers) == 0)
+        return KEEL_EFULL;
+    return 0;
+}
+
+/*
+ * Make something happen that frees a frame, and wait for it. 0: try again.
+ * Progress: each round waits for a request in flight, driving it, or finds the reason why there is
+ * none; frames that are neither are in the hands of a thread inside one of these functions.
+ */
+static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
+{
+    uint64_t errors = atomic_load(&cache->write_errors);
+    int written = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, 0, true);
+
+    if (keel_pagecache_wait_any(cache)) {
+        /* Nobody may go round for ever on a device that refuses writes. */
+        return atomic_load(&cache->write_errors) == errors ? 0 : atomic_load(&cache->write_error);
+    }
+    struct survey survey = look_around(cache);
+    if (survey.reading) {
+        pc_read_wait(survey.reading);
+        return 0;
+    }
+    int rc = stuck(cache, &survey, written);
+    if (rc == 0)
+        sched_yield();
+    return rc;
+}
+
+/* The same for who must not wait: start it, and say whether coming back makes sense. */
+static int start_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
+{
+    int written = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, 0, false);
+    if (written > 0 || pc_flush_kick(ctx, cache))
+        return KEEL_PENDING;
+
+    struct survey survey = look_around(cache);
+    if (survey.reading) {
+        keel_ioref_kick(ctx, keel_io_ref(&survey.reading->io));
+        return KEEL_PENDING;
+    }
+    int rc = stuck(cache, &survey, written);
+    return rc == 0 ? KEEL_PENDING : rc;
+}
+
+int pc_frame_get(struct keel_ctx *ctx, struct keel_pagecache *cache, bool nowait,
+                 struct keel_frame **ret)
+{
+    int rc = 0;
+
+    for (;;) {
+        *ret = pc_frame_try_get(cache);
+        if (*ret)
+            return 0;
+        if (rc != 0)
+            return rc;
+        rc = nowait ? start_for_frame(ctx, cache) : wait_for_frame(ctx, cache);
+    }
+}
+
+uint32_t keel_pagecache_evict(struct keel_pagecache *cache, uint32_t target)
+{
+    if (target > cache->frame_count)
+        target = cache->frame_count;
+
+    for (;;) {
+        uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
+        if (count >= target)
+            return count;
+
+        uint32_t want = target - count;
+        if (pc_evict(cache, want < PC_EVICT_BATCH ? want : PC_EVICT_BATCH) == 0)
+            return atomic_load_explicit(&cache->free_count, memory_order_relaxed);
+    }
+}

@@ -1,0 +1,35 @@
+/*
+ * Free frames and where they come from.
+ */
+#ifndef KEEL_PAGECACHE_EVICT_H
+#define KEEL_PAGECACHE_EVICT_H
+
+#include "pagecache/cache.h"
+
+#define PC_EVICT_BATCH 64u /* most frames that a fixer evicts at once */
+
+/*
+ * A free frame, owned by the caller: off the free list, else evicted, else (not with nowait)
+ * written back and waited for, on ctx. KEEL_PENDING (nowait), KEEL_EFULL (all are fixed),
+ * KEEL_EPOISON, or the error that keeps pages from being written.
+ */
+int pc_frame_get(struct keel_ctx *ctx, struct keel_pagecache *cache, bool nowait,
+                 struct keel_frame **ret);
+
+/* Off the free list or evicted, or NULL: never waits, starts nothing. */
+struct keel_frame *pc_frame_try_get(struct keel_pagecache *cache);
+
+/* Back to the free list. Takes the frame, which is FREE and in no table. */
+void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame);
+
+/*
+ * The page leaves the cache: by the holder of EXCLUSIVE of its word, or of IO. from: CLEAN, FAILED
+ * or READING, which it is in.
+ */
+void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
+                      enum pc_frame_state from);
+
+/* Evict at most n frames, in two rounds of the clock at most; how many. */
+uint32_t pc_evict(struct keel_pagecache *cache, uint32_t n);
+
+#endif

@@ -1,0 +1,566 @@
+/*
+ * Fixing pages: found, read, made new; and letting go of them.
+ *
+ * Happy path, a hit: one load and one compare-and-swap of the page's word. It writes nothing else
+ * that threads share.
+ *
+ * Happy path, a miss, in the order in which a request meets the functions:
+ *   keel_page_fix -> fix_slow -> fix_absent: pc_frame_get pops a frame, start_read publishes the
+ *   word with the IO latch (a second fixer finds it and waits on the same read, P2) and queues the
+ *   request -> keel_ioref_wait drives it, whoever waits (I6) -> pc_read_done, in whoever reaps it:
+ *   checks (P4), FREE latch -> the waiters try again and find it
+ *
+ * Failure: pc_read_done leaves frame and word FAILED and BAD; the next fixer takes the error
+ * (fix_failed) and the frame is free again, so the one after that reads anew.
+ *
+ * Progress: each round of fix_slow ends, or waits for a request in flight, which it drives, or for
+ * a latch held by a thread, or found that another thread changed the word meanwhile.
+ *
+ * Keeps P2 (the word is published by compare-and-swap from zero), P3, P4, I6.
+ */
+#include "pagecache/fix.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/trace.h"
+#include "pagecache/evict.h"
+
+#define FIX_AGAIN 1 /* the word changed or something was waited for: look again */
+
+/* One call of keel_page_fix that was not a plain hit. */
+struct fix {
+    struct keel_ctx *ctx;
+    struct keel_space *space;
+    keel_pageno pageno;
+    pc_word *word;
+    enum keel_fix_mode mode;
+    unsigned flags;
+    struct keel_err_info *info;
+    struct keel_page *page;
+    bool missed;
+};
+
+/* ---------------------------------------------------------------- counters */
+
+static _Atomic uint32_t stripes_given;
+
+/* initial-exec: one instruction instead of a call; the hit path counts with it */
+static _Thread_local uint32_t stripe_of_thread __attribute__((tls_model("initial-exec")));
+
+struct pc_stripe *pc_stripe_self(struct keel_pagecache *cache)
+{
+    if (__builtin_expect(stripe_of_thread == 0, 0))
+        stripe_of_thread = 1 + atomic_fetch_add(&stripes_given, 1) % PC_STRIPES;
+    return &cache->stripes[stripe_of_thread - 1];
+}
+
+static inline void count_one(_Atomic uint64_t *counter)
+{
+    uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, was + 1, memory_order_relaxed);
+}
+
+/* ---------------------------------------------------------------- errors */
+
+static int fail(struct keel_err_info *info, int code, const char *op,
+                const struct keel_space *space, keel_pageno pageno)
+{
+    if (!info)
+        return code;
+
+    *info = (struct keel_err_info){
+        .code = code,
+        .op = op,
+        .offset = pageno << space->cache->page_shift,
+    };
+    struct text text;
+    text_init(&text, info->object, sizeof(info->object));
+    text_printf(&text, "space %u page %llu", space->id, (unsigned long long)pageno);
+    return code;
+}
+
+static int fix_fail(const struct fix *fix, int code, const char *op)
+{
+    return fail(fix->info, code, op, fix->space, fix->pageno);
+}
+
+/* ---------------------------------------------------------------- holding */
+
+static inline void hold(struct keel_page *page, struct keel_space *space, keel_pageno pageno,
+                        uint32_t index, enum keel_fix_mode mode)
+{
+    struct keel_pagecache *cache = space->cache;
+
+    page->data = pc_frame_page(cache, index) + KEEL_PAGE_HEADER_BYTES;
+    page->len = cache->page_bytes - KEEL_PAGE_HEADER_BYTES;
+    page->mode = (uint8_t)mode;
+    page->pageno = pageno;
+    page->space = space;
+    page->frame_private = &cache->frames[index];
+}
+
+/* After poison, what lies above the durable LSN may never have happened. */
+static int refuse_above_poison(struct keel_page *page, keel_lsn limit, unsigned flags,
+                               struct keel_err_info *info)
+{
+    keel_lsn lsn = keel_page_lsn(page);
+
+    if ((flags & KEEL_FIX_REDO) || page->mode == KEEL_FIX_NEW || lsn <= limit)
+        return 0;
+
+    int rc = fail(info, KEEL_EPOISON, "page fix", page->space, page->pageno);
+    if (info) {
+        info->want = limit;
+        info->got = lsn;
+    }
+    keel_page_unfix(page);
+    return rc;
+}
+
+static inline int held(struct keel_page *page, unsigned flags, struct keel_err_info *info)
+{
+    /* relaxed: poison is not ordered with reads that are under way when it comes */
+    keel_lsn limit = atomic_load_explicit(&page->space->cache->poison_lsn, memory_order_relaxed);
+
+    if (__builtin_expect(limit != KEEL_LSN_MAX, 0))
+        return refuse_above_poison(page, limit, flags, info);
+    return 0;
+}
+
+/* Its one owner is about to publish new contents, or has changed them: equal versions mean equal
+ * bytes. release: after the bytes, and before the word that lets others in. */
+static inline void bump_version(struct keel_frame *frame)
+{
+    uint64_t version = atomic_load_explicit(&frame->version, memory_order_relaxed);
+
+    atomic_store_explicit(&frame->version, version + 1, memory_order_release);
+}
+
+/* The contents of a frame held exclusively become void: zero, with a header that names the page. */
+static void make_void(const struct fix *fix, struct keel_frame *frame, keel_lsn lsn)
+{
+    struct keel_pagecache *cache = fix->space->cache;
+    char *page = pc_frame_page(cache, frame->index);
+
+    pc_page_init(page, cache->page_bytes, fix->space->id, fix->pageno);
+    pc_page_set_lsn(page, lsn);
+    atomic_store_explicit(&frame->page_lsn, lsn, memory_order_relaxed);
+    frame->void_private = true;
+}
+
+static int fix_held(struct fix *fix, uint32_t index, enum keel_fix_mode mode)
+{
+    struct keel_frame *frame = &fix->space->cache->frames[index];
+
+    KEEL_INV(P2, atomic_load_explicit(&frame->space, memory_order_relaxed) == fix->space &&
+                     atomic_load_explicit(&frame->pageno, memory_order_relaxed) == fix->pageno);
+    if (!fix->missed)
+        count_one(&pc_stripe_self(fix->space->cache)->hits);
+    TRACE(PAGE_FIX, index, pc_frame_state_name(pc_frame_state(frame)), fix->pageno, mode, 0);
+    hold(fix->page, fix->space, fix->pageno, index, mode);
+    return held(fix->page, fix->flags, fix->info);
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static int read_error(int res)
+{
+    return res == -EIO || res == -ENODATA ? KEEL_EREAD : res;
+}
+
+void pc_read_done(struct keel_io *io)
+{
+    struct keel_frame *frame = io->user;
+    struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_relaxed);
+    struct keel_pagecache *cache = space->cache;
+    keel_pageno pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
+    pc_word *word = &space->table.words[pageno];
+    const char *page = pc_frame_page(cache, frame->index);
+    int rc = read_error(io->res);
+
+    KEEL_ASSERT(rc <= 0);
+    frame->fail = (struct pc_page_fault){.what = "device"};
+    if (rc == 0)
+        rc = pc_page_check(page, cache->page_bytes, space->id, pageno, &frame->fail);
+    if (rc == KEEL_ECHECKSUM)
+        pc_count(&cache->checksum_errors, 1);
+
+    uint64_t next;
+    if (rc == 0) {
+        atomic_store_explicit(&frame->page_lsn, pc_page_lsn(page), memory_order_relaxed);
+        next = pc_word_make(frame->index, PC_WORD_MARK | PC_WORD_FRESH);
+        pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_CLEAN);
+    } else {
+        frame->fail_code = rc;
+        next = pc_word_make(frame->index, PC_LATCH_BAD);
+        pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_FAILED);
+    }
+    /* release: the fixer that takes the latch sees page and frame. Nobody changes a word under IO,
+     * and nobody sleeps on it; after this the frame is no longer ours. */
+    uint64_t old = atomic_exchange_explicit(word, next, memory_order_release);
+    KEEL_INV(P2, old == pc_word_make(pc_word_index(next), PC_LATCH_IO));
+}
+
+/*
+ * Publish the frame (FREE, the caller's) as being read and queue its read. 0: started. FIX_AGAIN:
+ * another thread was first. KEEL_EFULL and others of keel_io_submit: nothing happened. The frame is
+ * taken in any case.
+ */
+static int start_read(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno,
+                      struct keel_frame *frame, enum keel_class cls)
+{
+    struct keel_pagecache *cache = space->cache;
+    pc_word *word = &space->table.words[pageno];
+    uint64_t absent = 0;
+
+    KEEL_DCHECK(pc_frame_rec_lsn(frame) == KEEL_LSN_MAX && !frame->void_private);
+    atomic_store_explicit(&frame->pageno, pageno, memory_order_relaxed);
+    atomic_store_explicit(&frame->space, space, memory_order_release);
+    bump_version(frame);
+    pc_frame_moved(frame, PC_FRAME_FREE, PC_FRAME_READING);
+
+    /* release: who finds the word finds the frame's fields */
+    if (!atomic_compare_exchange_strong_explicit(word, &absent,
+                                                 pc_word_make(frame->index, PC_LATCH_IO),
+                                                 memory_order_release, memory_order_relaxed)) {
+        pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_FREE);
+        pc_frame_put(cache, frame);
+        return FIX_AGAIN;
+    }
+    pc_table_touch(&space->table, pageno);
+
+    frame->io.device = space->device;
+    frame->io.offset_bytes = pageno << cache->page_shift;
+    frame->io.cls = (uint8_t)cls;
+    int rc = keel_io_submit(ctx, &frame->io);
+    if (rc != 0) {
+        pc_frame_release(cache, frame, word, PC_FRAME_READING);
+        return rc;
+    }
+    pc_count(&cache->reads, 1);
+    return 0;
+}
+
+void pc_read_wait(struct keel_frame *frame)
+{
+    struct keel_ioref ref = keel_io_ref(&frame->io);
+
+    if (pc_frame_state(frame) != PC_FRAME_READING)
+        return;
+    /* The frame may be in another read by now, or ours not queued yet, or its completion just
+     * running in another thread: waiting for that one ends too, or there is nothing to drive. */
+    if (keel_ioref_done(ref))
+        sched_yield();
+    else
+        keel_ioref_wait(ref);
+}
+
+/* ---------------------------------------------------------------- the cases */
+
+/* For a full queue: wait until ctx completed something. */
+struct progress {
+    struct keel_ctx *ctx;
+    uint64_t completed;
+};
+
+static uint64_t completed(struct keel_ctx *ctx)
+{
+    struct keel_ctx_stats stats;
+
+    keel_ctx_stats(ctx, &stats);
+    return stats.completed;
+}
+
+static bool progressed(void *arg)
+{
+    const struct progress *progress = arg;
+
+    return completed(progress->ctx) != progress->completed;
+}
+
+static int wait_for_room(struct keel_ctx *ctx)
+{
+    struct progress progress = {.ctx = ctx, .completed = completed(ctx)};
+
+    /* Progress: a full queue has something to complete; if it is empty by now, there is room. */
+    keel_ignore(keel_ctx_drive(ctx, progressed, &progress), "KEEL_EBUSY: nothing in flight");
+    return FIX_AGAIN;
+}
+
+static int fix_new(struct fix *fix, struct keel_frame *frame)
+{
+    uint64_t absent = 0;
+
+    atomic_store_explicit(&frame->pageno, fix->pageno, memory_order_relaxed);
+    atomic_store_explicit(&frame->space, fix->space, memory_order_release);
+    bump_version(frame);
+    make_void(fix, frame, 0);
+    pc_frame_moved(frame, PC_FRAME_FREE, PC_FRAME_CLEAN);
+
+    /* release: as in start_read */
+    if (!atomic_compare_exchange_strong_explicit(
+            fix->word, &absent, pc_word_make(frame->index, PC_LATCH_EXCLUSIVE | PC_WORD_MARK),
+            memory_order_release, memory_order_relaxed)) {
+        frame->void_private = false;
+        pc_frame_moved(frame, PC_FRAME_CLEAN, PC_FRAME_FREE);
+        pc_frame_put(fix->space->cache, frame);
+        return FIX_AGAIN;
+    }
+    pc_table_touch(&fix->space->table, fix->pageno);
+    fix->missed = true;
+    return fix_held(fix, frame->index, KEEL_FIX_NEW);
+}
+
+static int fix_absent(struct fix *fix)
+{
+    struct keel_pagecache *cache = fix->space->cache;
+    bool nowait = (fix->flags & KEEL_FIX_NOWAIT) != 0;
+    struct keel_frame *frame;
+
+    int rc = pc_frame_get(fix->ctx, cache, nowait, &frame);
+    if (rc != 0)
+        return rc == KEEL_PENDING ? rc : fix_fail(fix, rc, "page fix: no frame");
+    if (fix->mode == KEEL_FIX_NEW)
+        return fix_new(fix, frame);
+
+    rc = start_read(fix->ctx, fix->space, fix->pageno, frame, KEEL_CLASS_READ);
+    if (rc == KEEL_EFULL)
+        return nowait ? KEEL_PENDING : wait_for_room(fix->ctx);
+    if (rc < 0)
+        return fix_fail(fix, rc, "page read");
+    if (rc == 0 && !fix->missed) {
+        fix->missed = true;
+        count_one(&pc_stripe_self(cache)->misses);
+    }
+    return rc == 0 && nowait ? KEEL_PENDING : FIX_AGAIN;
+}
+
+/* Its read failed: whoever gets the latch has the error. */
+static int fix_failed(struct fix *fix, uint64_t value)
+{
+    struct keel_frame *frame = &fix->space->cache->frames[pc_word_index(value)];
+
+    if (!pc_latch_exclusive(fix->word, value, value & ~PC_LATCH_MASK))
+        return FIX_AGAIN;
+
+    KEEL_ASSERT(pc_frame_state(frame) == PC_FRAME_FAILED);
+    int code = frame->fail_code;
+    bool redo = (fix->flags & KEEL_FIX_REDO) && code == KEEL_ENOPAGE;
+    if (fix->mode == KEEL_FIX_NEW || redo) {
+        make_void(fix, frame, 0);
+        pc_frame_moved(frame, PC_FRAME_FAILED, PC_FRAME_CLEAN);
+        return fix_held(fix, frame->index,
+                        fix->mode == KEEL_FIX_NEW ? KEEL_FIX_NEW : KEEL_FIX_EXCLUSIVE);
+    }
+
+    struct pc_page_fault fault = frame->fail;
+    pc_frame_release(fix->space->cache, frame, fix->word, PC_FRAME_FAILED);
+    fix_fail(fix, code, "page read");
+    if (fix->info) {
+        fix->info->op = fault.what;
+        fix->info->want = fault.want;
+        fix->info->got = fault.got;
+    }
+    return code;
+}
+
+static int fix_resident(struct fix *fix, uint64_t value)
+{
+    uint32_t index = pc_word_index(value);
+    struct keel_frame *frame = &fix->space->cache->frames[index];
+
+    if (fix->mode == KEEL_FIX_SHARED) {
+        if (!pc_latch_shared(fix->word, value, pc_word_used(value)))
+            return FIX_AGAIN;
+        return fix_held(fix, index, KEEL_FIX_SHARED);
+    }
+    if (!pc_latch_exclusive(fix->word, value, pc_word_used(value)))
+        return FIX_AGAIN;
+    KEEL_DCHECK(!frame->void_private);
+    pc_frame_check(frame);
+    if (fix->mode == KEEL_FIX_NEW) /* the LSN of a page never goes back while it is resident */
+        make_void(fix, frame, pc_page_lsn(pc_frame_page(fix->space->cache, index)));
+    return fix_held(fix, index, fix->mode);
+}
+
+static int fix_round(struct fix *fix)
+{
+    bool nowait = (fix->flags & KEEL_FIX_NOWAIT) != 0;
+    uint64_t value = atomic_load_explicit(fix->word, memory_order_acquire);
+    uint64_t latch = pc_word_latch(value);
+
+    if (value & PC_WORD_FROZEN) {
+        /* Progress: the trimming thread is between two system calls. */
+        sched_yield();
+        return nowait ? KEEL_PENDING : FIX_AGAIN;
+    }
+    if (!pc_word_resident(value))
+        return fix_absent(fix);
+    if (latch == PC_LATCH_BAD)
+        return fix_failed(fix, value);
+    if (latch == PC_LATCH_IO) {
+        struct keel_frame *frame = &fix->space->cache->frames[pc_word_index(value)];
+
+        if (nowait) /* another thread's context may be one that nobody polls (I6) */
+            keel_ioref_kick(fix->ctx, keel_io_ref(&frame->io));
+        else
+            pc_read_wait(frame);
+        return nowait ? KEEL_PENDING : FIX_AGAIN;
+    }
+    if (latch == 0 || (fix->mode == KEEL_FIX_SHARED && latch < PC_LATCH_SHARED))
+        return fix_resident(fix, value);
+    if (fix->flags & KEEL_FIX_TRYLATCH)
+        return KEEL_EBUSY;
+    if (nowait)
+        return KEEL_PENDING;
+    pc_latch_wait(fix->word, value);
+    return FIX_AGAIN;
+}
+
+__attribute__((noinline)) static int fix_slow(struct fix *fix)
+{
+    int rc;
+
+    KEEL_ASSERT(fix->mode <= KEEL_FIX_NEW);
+    do {
+        rc = fix_round(fix);
+    } while (rc == FIX_AGAIN);
+    KEEL_ASSERT(rc <= 0);
+    return rc;
+}
+
+int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno,
+                  enum keel_fix_mode mode, unsigned flags, struct keel_err_info *info,
+                  struct keel_page *ret)
+{
+    /* acquire: pairs with keel_space_grow */
+    if (pageno >= atomic_load_explicit(&space->pages, memory_order_acquire))
+        return fail(info, KEEL_ERANGE, "page fix", space, pageno);
+
+    /* Hits, without a function call. A word that is FROZEN is not resident. */
+    pc_word *word = &space->table.words[pageno];
+    uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
+    bool hit = false;
+    if (mode == KEEL_FIX_SHARED) {
+        while (pc_word_sharable(value) &&
+               !(hit = pc_latch_shared(word, value, pc_word_used(value))))
+            value = atomic_load_explicit(word, memory_order_relaxed);
+    } else if (mode == KEEL_FIX_EXCLUSIVE && pc_word_resident(value) && pc_word_latch(value) == 0) {
+        hit = pc_latch_exclusive(word, value, pc_word_used(value));
+    }
+    if (__builtin_expect(hit, 1)) {
+        count_one(&pc_stripe_self(space->cache)->hits);
+        hold(ret, space, pageno, pc_word_index(value), mode);
+        return held(ret, flags, info);
+    }
+
+    struct fix fix = {
+        .ctx = ctx,
+        .space = space,
+        .pageno = pageno,
+        .word = word,
+        .mode = mode,
+        .flags = flags,
+        .info = info,
+        .page = ret,
+    };
+    return fix_slow(&fix);
+}
+
+/* ---------------------------------------------------------------- letting go */
+
+/*
+ * A page whose contents are void leaves the cache. Where a former life of it is still to be
+ * written, the zeroes are, under the LSN of that life: the page was made anew because nothing
+ * of that life is needed.
+ */
+static void forget(struct keel_page *page, pc_word *word)
+{
+    struct keel_frame *frame = page->frame_private;
+
+    frame->void_private = false;
+    for (;;) {
+        enum pc_frame_state state = pc_frame_state(frame);
+
+        if (state == PC_FRAME_CLEAN) {
+            pc_frame_release(page->space->cache, frame, word, PC_FRAME_CLEAN);
+            return;
+        }
+        if (state == PC_FRAME_WRITING) {
+            /* What is being written is no longer what is here. If its completion comes first,
+             * recLSN goes with it. */
+            keel_lsn lsn = atomic_load_explicit(&frame->write_lsn, memory_order_acquire);
+            atomic_store_explicit(&frame->rec_lsn, lsn, memory_order_release);
+            if (lsn == KEEL_LSN_MAX || !pc_frame_move(frame, state, PC_FRAME_REDIRTIED)) {
+                atomic_store_explicit(&frame->rec_lsn, KEEL_LSN_MAX, memory_order_release);
+                sched_yield();
+                continue;
+            }
+        }
+        pc_unlatch_exclusive(word);
+        return;
+    }
+}
+
+void keel_page_unfix(struct keel_page *page)
+{
+    pc_word *word = &page->space->table.words[page->pageno];
+    struct keel_frame *frame = page->frame_private;
+
+    KEEL_DCHECK(frame);
+    page->frame_private = NULL;
+    if (__builtin_expect(page->mode == KEEL_FIX_SHARED, 1)) {
+        pc_unlatch_shared(word);
+        return;
+    }
+
+    bump_version(frame);
+    if (frame->void_private) {
+        page->frame_private = frame;
+        forget(page, word);
+        page->frame_private = NULL;
+        return;
+    }
+    pc_frame_check(frame);
+    pc_unlatch_exclusive(word);
+}
+
+void keel_page_drop(struct keel_page *page)
+{
+    KEEL_ASSERT(page->mode == KEEL_FIX_NEW);
+    KEEL_ASSERT(page->frame_private->void_private); /* nothing was dirtied */
+
+    keel_page_unfix(page);
+}
+
+keel_lsn keel_page_lsn(const struct keel_page *page)
+{
+    return pc_page_lsn((const char *)page->data - KEEL_PAGE_HEADER_BYTES);
+}
+
+int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space, const keel_pageno *pages,
+                       uint32_t count)
+{
+    keel_pageno limit = keel_space_pages(space);
+    int started = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (pages[i] >= limit ||
+            atomic_load_explicit(&space->table.words[pages[i]], memory_order_relaxed) != 0)
+            continue;
+        struct keel_frame *frame = pc_frame_try_get(space->cache);
+        if (!frame)
+            break;
+        int rc = start_read(ctx, space, pages[i], frame, KEEL_CLASS_PREFETCH);
+        if (rc < 0)
+            break;
+        if (rc == 0)
+            started++;
+    }
+    if (started > 0)
+        keel_ctx_kick(ctx);
+    return started;
+}

@@ -1,0 +1,139 @@
+/*
+ * Translation words: which frame holds a page, and who may look at it, in one 64-bit atomic.
+ *
+ *    63 ............. 32 | 31 ... 20 | 19     | 18      | 17    | 16   | 15 ............ 0
+ *    frame index + 1     | 0         | FROZEN | WAITERS | FRESH | MARK | latch
+ *
+ * All zero: the page is not resident. The latch is the pin as well: a frame whose latch is not free
+ * is not evicted (P3), and there is no other count.
+ *
+ *   latch       held by                                    ends with
+ *   0           nobody
+ *   1..SHARED   that many readers                          pc_unlatch_shared
+ *   BAD         nobody; the frame holds a failed read      whoever takes the error makes it
+ * EXCLUSIVE IO          a read in flight                           its completion: 0 or BAD
+ *   EXCLUSIVE   one thread                                 pc_unlatch_exclusive, pc_word_clear
+ *
+ * MARK: the clock has passed; evicted at its next visit unless fixed before. FRESH: loaded and not
+ * fixed since, so the first fix is no second use and leaves MARK. FROZEN: the translation memory is
+ * being given back (pagecache/table.h).
+ *
+ * Memory order: taking a latch is an acquire, giving it back a release, on the one word; so what a
+ * holder wrote to frame and page is seen by the next.
+ */
+#ifndef KEEL_PAGECACHE_LATCH_H
+#define KEEL_PAGECACHE_LATCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+
+typedef _Atomic uint64_t pc_word;
+
+#define PC_LATCH_MASK      UINT64_C(0xFFFF)
+#define PC_LATCH_SHARED    UINT64_C(0xFFF0) /* most readers at once */
+#define PC_LATCH_BAD       UINT64_C(0xFFFD)
+#define PC_LATCH_IO        UINT64_C(0xFFFE)
+#define PC_LATCH_EXCLUSIVE UINT64_C(0xFFFF)
+#define PC_WORD_MARK       (UINT64_C(1) << 16)
+#define PC_WORD_FRESH      (UINT64_C(1) << 17)
+#define PC_WORD_WAITERS    (UINT64_C(1) << 18)
+#define PC_WORD_FROZEN     (UINT64_C(1) << 19)
+
+_Static_assert(sizeof(pc_word) == 8, "a word is eight bytes, atomic without a lock");
+
+static inline uint64_t pc_word_make(uint32_t index, uint64_t low)
+{
+    return ((uint64_t)index + 1) << 32 | low;
+}
+
+static inline bool pc_word_resident(uint64_t value)
+{
+    return value >> 32 != 0;
+}
+
+/* The frame. Only of a resident page. */
+static inline uint32_t pc_word_index(uint64_t value)
+{
+    return (uint32_t)(value >> 32) - 1;
+}
+
+static inline uint64_t pc_word_latch(uint64_t value)
+{
+    return value & PC_LATCH_MASK;
+}
+
+/* Held by threads: pinned (P3). */
+static inline bool pc_word_fixed(uint64_t value)
+{
+    uint64_t latch = pc_word_latch(value);
+
+    return (latch > 0 && latch <= PC_LATCH_SHARED) || latch == PC_LATCH_EXCLUSIVE;
+}
+
+/* Can one more reader come in? */
+static inline bool pc_word_sharable(uint64_t value)
+{
+    return pc_word_resident(value) && pc_word_latch(value) < PC_LATCH_SHARED;
+}
+
+/* The value with this use noted for the clock. */
+static inline uint64_t pc_word_used(uint64_t value)
+{
+    return value & ~(value & PC_WORD_FRESH ? PC_WORD_FRESH : PC_WORD_MARK);
+}
+
+/*
+ * Take the latch if *word still is `value`, which must allow it; false: it changed. The caller has
+ * chosen pc_word_used(value) or value for `base`, that is whether this counts as a use.
+ */
+static inline bool pc_latch_shared(pc_word *word, uint64_t value, uint64_t base)
+{
+    KEEL_DCHECK(pc_word_sharable(value) && !(value & PC_WORD_FROZEN));
+
+    return atomic_compare_exchange_strong_explicit(word, &value, base + 1, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static inline bool pc_latch_exclusive(pc_word *word, uint64_t value, uint64_t base)
+{
+    KEEL_DCHECK(pc_word_resident(value) && !(value & PC_WORD_FROZEN));
+    KEEL_DCHECK(pc_word_latch(value) == 0 || pc_word_latch(value) == PC_LATCH_BAD);
+
+    return atomic_compare_exchange_strong_explicit(word, &value, base | PC_LATCH_EXCLUSIVE,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+/* Wake everyone who waits for the latch of word; see latch.c. */
+void pc_latch_wake(pc_word *word);
+
+/*
+ * Sleep until the latch, seen as `value` and held by threads, may have become free. Comes back at
+ * any time; the caller looks again.
+ */
+void pc_latch_wait(pc_word *word, uint64_t value);
+
+static inline void pc_unlatch_shared(pc_word *word)
+{
+    uint64_t old = atomic_fetch_sub_explicit(word, 1, memory_order_release);
+
+    KEEL_DCHECK(pc_word_latch(old) >= 1 && pc_word_latch(old) <= PC_LATCH_SHARED);
+    if (__builtin_expect((old & (PC_LATCH_MASK | PC_WORD_WAITERS)) == (1 | PC_WORD_WAITERS), 0))
+        pc_latch_wake(word);
+}
+
+static inline void pc_unlatch_exclusive(pc_word *word)
+{
+    uint64_t old = atomic_fetch_sub_explicit(word, PC_LATCH_EXCLUSIVE, memory_order_release);
+
+    KEEL_DCHECK(pc_word_latch(old) == PC_LATCH_EXCLUSIVE);
+    if (__builtin_expect((old & PC_WORD_WAITERS) != 0, 0))
+        pc_latch_wake(word);
+}
+
+/* The page leaves the cache: word to zero, by the holder of IO or EXCLUSIVE. */
+void pc_word_clear(pc_word *word);
+
+#endif

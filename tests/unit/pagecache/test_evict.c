@@ -1,0 +1,188 @@
+/* Free frames: eviction beyond the cache, second chance, pins, and what happens when none is left.
+ */
+#include "fixture.h"
+
+static struct fixture f;
+
+static void on_device(keel_pageno count)
+{
+    for (keel_pageno p = 0; p < count; p++)
+        fixture_make(&f, p, (int)p + 1, 100 + p);
+    fixture_flush(&f);
+    fixture_evict(&f);
+}
+
+Test(evict, many_more_pages_than_frames_come_and_go)
+{
+    fixture_open(&f, 16, 200);
+    on_device(200);
+
+    for (int round = 0; round < 3; round++) {
+        for (keel_pageno p = 0; p < 200; p++)
+            cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+    }
+    cr_assert_geq(fixture_stats(&f).evictions, 3 * 200 - 16);
+    fixture_close(&f);
+}
+
+Test(evict, pinned_pages_stay_where_they_are_P3)
+{
+    struct keel_page pinned[8];
+
+    fixture_open(&f, 16, 200);
+    on_device(200);
+    for (keel_pageno p = 0; p < 8; p++)
+        cr_assert_eq(fixture_fix(&f, p, KEEL_FIX_SHARED, &pinned[p]), 0);
+
+    for (keel_pageno p = 8; p < 200; p++)
+        cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+
+    for (keel_pageno p = 0; p < 8; p++) {
+        cr_assert_eq(((unsigned char *)pinned[p].data)[USER - 1], p + 1);
+        cr_assert_eq(fixture_frame(&f, p), pinned[p].frame_private);
+        keel_page_unfix(&pinned[p]);
+    }
+    fixture_close(&f);
+}
+
+Test(evict, is_refused_when_every_frame_is_fixed_and_works_again_after)
+{
+    struct keel_page pinned[16];
+    struct keel_page page;
+    struct keel_err_info info;
+
+    fixture_open(&f, 16, 64);
+    on_device(20);
+    for (keel_pageno p = 0; p < 16; p++)
+        cr_assert_eq(fixture_fix(&f, p, KEEL_FIX_SHARED, &pinned[p]), 0);
+
+    cr_assert_eq(keel_page_fix(f.ctx, f.space, 17, KEEL_FIX_SHARED, 0, &info, &page), KEEL_EFULL);
+    cr_assert_eq(info.code, KEEL_EFULL);
+    cr_assert_eq(keel_page_fix(f.ctx, f.space, 17, KEEL_FIX_SHARED, KEEL_FIX_NOWAIT, NULL, &page),
+                 KEEL_EFULL);
+    cr_assert_eq(fixture_fix(&f, 17, KEEL_FIX_NEW, &page), KEEL_EFULL);
+    cr_assert_eq(fixture_first(&f, 3), 4, "a hit needs no frame");
+    keel_page_unfix(&pinned[0]);
+    cr_assert_eq(fixture_first(&f, 17), 18);
+    for (keel_pageno p = 1; p < 16; p++)
+        keel_page_unfix(&pinned[p]);
+    fixture_close(&f);
+}
+
+Test(evict, page_used_again_outlives_a_scan)
+{
+    fixture_open(&f, 16, 200);
+    on_device(200);
+    cr_assert_eq(fixture_first(&f, 0), 1);
+    uint64_t reads = fixture_stats(&f).reads;
+
+    for (keel_pageno p = 1; p < 200; p++) {
+        cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+        cr_assert_eq(fixture_first(&f, 0), 1);
+        cr_assert_eq(fixture_first(&f, 0), 1);
+    }
+    cr_assert_leq(fixture_stats(&f).reads, reads + 199 + 2, "page 0 was hardly ever read again");
+    fixture_close(&f);
+}
+
+Test(evict, page_that_was_only_prefetched_gets_a_second_chance)
+{
+    keel_pageno pageno = 5;
+
+    fixture_open(&f, 16, 64);
+    on_device(20);
+    cr_assert_eq(keel_page_prefetch(f.ctx, f.space, &pageno, 1), 1);
+    cr_assert_geq(keel_ctx_poll(f.ctx, 0, -1), 0);
+    uint64_t value = atomic_load(&f.space->table.words[5]);
+
+    cr_assert(value & PC_WORD_FRESH);
+    cr_assert_eq(fixture_first(&f, 5), 6);
+    cr_assert_not(atomic_load(&f.space->table.words[5]) & PC_WORD_FRESH);
+    cr_assert(atomic_load(&f.space->table.words[5]) & PC_WORD_MARK, "used once so far");
+    fixture_close(&f);
+}
+
+Test(evict, fills_the_free_list_up_to_the_target)
+{
+    fixture_open(&f, 64, 200);
+    on_device(100);
+    for (keel_pageno p = 0; p < 64; p++)
+        cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+    cr_assert_eq(fixture_stats(&f).free, 0);
+
+    cr_assert_eq(keel_pagecache_evict(f.cache, 10), 10);
+    cr_assert_eq(fixture_stats(&f).free, 10);
+    cr_assert_eq(keel_pagecache_evict(f.cache, 5), 10, "enough already");
+    fixture_close(&f);
+}
+
+Test(evict, leaves_dirty_pages_alone)
+{
+    fixture_open(&f, 16, 64);
+    for (keel_pageno p = 0; p < 10; p++)
+        fixture_make(&f, p, 1, 100 + p);
+
+    cr_assert_eq(keel_pagecache_evict(f.cache, 16), 6);
+    cr_assert_eq(fixture_stats(&f).dirty, 10);
+    fixture_close(&f);
+}
+
+Test(evict, writes_back_when_only_dirty_pages_are_left)
+{
+    fixture_open(&f, 16, 200);
+    f.durable = 50;
+
+    for (keel_pageno p = 0; p < 200; p++)
+        fixture_make(&f, p, (int)p, 100 + p);
+
+    cr_assert_gt(f.waits, 0, "the log was forced");
+    cr_assert_gt(fixture_stats(&f).pages_written, 100);
+    for (keel_pageno p = 0; p < 200; p++)
+        cr_assert_eq(fixture_first(&f, p), (int)p);
+    fixture_close(&f);
+}
+
+Test(evict, error_of_the_log_reaches_who_needs_a_frame)
+{
+    struct keel_page page;
+
+    fixture_open(&f, 16, 64);
+    f.durable = 50;
+    f.log_error = KEEL_EPOISON;
+    for (keel_pageno p = 0; p < 16; p++)
+        fixture_make(&f, p, 1, 100 + p);
+
+    cr_assert_eq(fixture_fix(&f, 20, KEEL_FIX_NEW, &page), KEEL_EPOISON);
+    cr_assert_eq(keel_page_fix(f.ctx, f.space, 20, KEEL_FIX_NEW, KEEL_FIX_NOWAIT, NULL, &page),
+                 KEEL_EPOISON);
+    fixture_close(&f);
+}
+
+Test(evict, error_of_every_write_reaches_who_needs_a_frame)
+{
+    struct keel_page page;
+
+    fixture_open(&f, 16, 64);
+    for (keel_pageno p = 0; p < 16; p++)
+        fixture_make(&f, p, 1, 100 + p);
+    fixture_fault(&f, KEEL_OP_WRITE, KEEL_FAULT_ERROR, -EIO, UINT32_MAX);
+
+    cr_assert_eq(fixture_fix(&f, 20, KEEL_FIX_NEW, &page), -EIO);
+    cr_assert_gt(f.failures, 0);
+    fixture_close(&f);
+}
+
+Test(evict, failed_read_that_nobody_asks_about_gives_its_frame_back)
+{
+    keel_pageno pages[16];
+
+    fixture_open(&f, 16, 64);
+    on_device(40);
+    for (int i = 0; i < 16; i++)
+        pages[i] = (keel_pageno)i;
+    fixture_fault(&f, KEEL_OP_READ, KEEL_FAULT_ERROR, -EIO, 16);
+    cr_assert_eq(keel_page_prefetch(f.ctx, f.space, pages, 16), 16);
+
+    cr_assert_eq(fixture_first(&f, 30), 31);
+    fixture_close(&f);
+}
