@@ -1,0 +1,20 @@
+/*
+ * The files of a store: finding them, or making them so that a cut leaves all or nothing.
+ */
+#ifndef KEEL_ENGINE_CREATE_H
+#define KEEL_ENGINE_CREATE_H
+
+#include <keel/iosched.h>
+
+struct keel_store;
+
+/*
+ * Open the three devices of the store in folder path and read its superblock; makes folder and store
+ * when there is none, unless create_off. On failure no device is open, and nothing that was there
+ * has changed. Blocks. Errors: those of keel_open that concern files.
+ */
+int store_files_open(struct keel_store *store, struct keel_ctx *ctx, const char *path,
+                     struct keel_err_info *info);
+void store_files_close(struct keel_store *store);
+
+#endif

@@ -1,0 +1,185 @@
+/*
+ * Redo.
+ *
+ * Steps: the log has flushed its device and found its end X (wal/); here the page file is flushed
+ * too, since what is read may sit in a volatile cache that the next cut would take; then each group
+ * is applied; then the log gets its new epoch; then a checkpoint moves the redo LSN behind all that.
+ *
+ * Why twice is as good as once (E2): the first record of a page behind the redo LSN holds it whole
+ * (IMAGE or ZERO), so what the page file holds of it, torn or newer, does not matter; the records
+ * that follow take it to its last state. A delta is applied only to a page older than its group. The
+ * redo LSN itself moves in the last step alone.
+ *
+ * All records of one page in a group stand together, so the page stays fixed until the next page or
+ * group begins, and gets the group's LSN only then.
+ */
+#include "engine/recovery.h"
+
+#include <string.h>
+
+#include <keel/wal.h>
+
+#include "base/assert.h"
+#include "base/bug.h"
+#include "base/trace.h"
+#include "engine/store.h"
+
+struct redo {
+    struct keel_store *store;
+    struct keel_ctx *ctx;
+    struct keel_err_info *info;
+    uint64_t groups, pages;
+    /* the page that records are being applied to */
+    struct keel_page page;
+    bool held;
+    bool apply;
+    keel_lsn group_lsn, end_lsn;
+};
+
+static void release(struct redo *redo)
+{
+    if (!redo->held)
+        return;
+    if (redo->apply) {
+        keel_page_dirty(&redo->page, redo->group_lsn, redo->end_lsn);
+        redo->pages++;
+    }
+    keel_page_unfix(&redo->page);
+    redo->held = false;
+}
+
+static int damaged(struct redo *redo, const struct keel_wal_entry *entry)
+{
+    if (redo->info) {
+        store_error(redo->info, KEEL_ECORRUPT, "redo: record is not of this store", "wal.keel");
+        redo->info->offset = entry->lsn;
+        redo->info->got = entry->type;
+    }
+    return KEEL_ECORRUPT;
+}
+
+/* Length and place are the log's business; here: does the record say something possible? */
+static bool plausible(const struct keel_store *store, const struct keel_wal_entry *entry)
+{
+    const uint8_t *bytes = entry->data;
+
+    if (entry->len < RECORD_PAGE_BYTES)
+        return false;
+    keel_pageno pageno = load_le64(bytes + RECORD_AT_PAGENO);
+    if (load_le32(bytes + RECORD_AT_SPACE) != STORE_SPACE_ID ||
+        pageno >= keel_space_pages(store->space))
+        return false;
+
+    if (entry->type == RECORD_IMAGE)
+        return entry->len == RECORD_PAGE_BYTES + store->page_len;
+    if (entry->type == RECORD_ZERO)
+        return entry->len == RECORD_PAGE_BYTES;
+    if (entry->type != RECORD_DELTA || entry->len < RECORD_DELTA_BYTES)
+        return false;
+    uint32_t offset = load_le16(bytes + RECORD_AT_OFFSET), len = load_le16(bytes + RECORD_AT_LEN);
+    return len > 0 && entry->len == RECORD_DELTA_BYTES + len && offset + len <= store->page_len;
+}
+
+static int hold(struct redo *redo, const struct keel_wal_entry *entry, keel_pageno pageno)
+{
+    bool whole = entry->type != RECORD_DELTA;
+    enum keel_fix_mode mode = whole ? KEEL_FIX_NEW : KEEL_FIX_EXCLUSIVE;
+
+    int rc = keel_page_fix(redo->ctx, redo->store->space, pageno, mode, KEEL_FIX_REDO, redo->info,
+                           &redo->page);
+    if (rc)
+        return rc;
+    redo->held = true;
+    redo->group_lsn = entry->group_lsn;
+    redo->end_lsn = entry->end_lsn;
+    redo->apply = whole || keel_page_lsn(&redo->page) < entry->end_lsn;
+    return 0;
+}
+
+static void apply(struct redo *redo, const struct keel_wal_entry *entry)
+{
+    const uint8_t *bytes = entry->data;
+    uint8_t *to = redo->page.data;
+
+    KEEL_ASSERT(redo->held && redo->apply);
+    TRACE(ENG_REDO, redo->page.pageno, NULL, entry->lsn, entry->len, entry->type);
+    switch ((enum record_type)entry->type) {
+    case RECORD_IMAGE:
+        memcpy(to, bytes + RECORD_PAGE_BYTES, redo->page.len);
+        break;
+    case RECORD_ZERO:
+        memset(to, 0, redo->page.len);
+        break;
+    case RECORD_DELTA:
+        memcpy(to + load_le16(bytes + RECORD_AT_OFFSET), bytes + RECORD_DELTA_BYTES,
+               load_le16(bytes + RECORD_AT_LEN));
+        break;
+    default:
+        KEEL_UNREACHABLE();
+    }
+}
+
+static int redo_record(void *arg, const struct keel_wal_entry *entry)
+{
+    struct redo *redo = arg;
+
+    KEEL_INV(E1, entry->end_lsn <= keel_wal_report(redo->store->wal)->end_lsn);
+    KEEL_ASSERT(entry->group_lsn <= entry->lsn && entry->lsn < entry->end_lsn);
+    if (!plausible(redo->store, entry))
+        return damaged(redo, entry);
+
+    keel_pageno pageno = load_le64((const uint8_t *)entry->data + RECORD_AT_PAGENO);
+    bool same = redo->held && redo->page.pageno == pageno && redo->end_lsn == entry->end_lsn;
+    if (!same) {
+        release(redo);
+        int rc = hold(redo, entry, pageno);
+        if (rc)
+            return rc;
+    }
+    if (redo->apply)
+        apply(redo, entry);
+    if (entry->last)
+        redo->groups++;
+    return 0;
+}
+
+static int replay(struct keel_store *store, struct keel_ctx *ctx, struct keel_err_info *info)
+{
+    struct redo redo = {.store = store, .ctx = ctx, .info = info};
+
+    int rc = keel_wal_replay(ctx, store->wal, 0, redo_record, &redo);
+    release(&redo);
+    store->recovered_groups = redo.groups;
+    store->recovered_pages = redo.pages;
+    return rc;
+}
+
+int recovery_run(struct keel_store *store, struct keel_ctx *ctx, struct keel_err_info *info)
+{
+    const struct keel_wal_report *report = keel_wal_report(store->wal);
+    bool clean = report->clean;
+    int rc = 0;
+
+    KEEL_ASSERT(atomic_load(&store->state) == KEEL_OPENING);
+    if (!clean && !BUG(RECOVERY_WITHOUT_FLUSH))
+        rc = store_sync_device(ctx, store->pages_device);
+    if (rc)
+        return store_error(info, rc, "flush", "pages.keel");
+    rc = replay(store, ctx, info);
+    if (rc) {
+        if (info && info->code == 0)
+            store_error(info, rc, "redo", "wal.keel");
+        return rc;
+    }
+
+    atomic_store(&store->checkpoint.redo_lsn, report->redo_lsn);
+    rc = keel_wal_start(ctx, store->wal);
+    if (rc)
+        return store_error(info, rc, "new epoch", "wal.keel");
+    /* Every page in the file was written by an earlier run and lies below this. */
+    checkpoint_publish_cut(store, keel_wal_tail(store->wal));
+    if (clean && store->recovered_groups == 0)
+        return 0;
+    rc = checkpoint_run(store, ctx);
+    return rc ? store_error(info, rc, "checkpoint", "pages.keel") : 0;
+}

@@ -1,0 +1,301 @@
+/*
+ * Goal: checkpoints, a full log, growth and the check of all pages, on every method.
+ * Method: a log of 256 KiB fills after a few dozen whole pages, so these happen by themselves.
+ */
+#include <string.h>
+
+#include "tests/integration/fixture.h"
+
+static void fill_page(struct world *world, keel_pageno pageno, unsigned char byte)
+{
+    unsigned char bytes[4064];
+    struct keel_tx *tx = begin(world);
+
+    memset(bytes, byte, sizeof(bytes));
+    expect_ok(keel_tx_write(tx, pageno, 0, bytes, sizeof(bytes)));
+    expect_ok(keel_tx_commit(tx, NULL));
+}
+
+static void expect_filled(struct world *world, keel_pageno pageno, unsigned char byte)
+{
+    struct keel_page page;
+
+    expect_ok(keel_read(world->ctx, world->store, pageno, 0, &page));
+    for (uint32_t i = 0; i < page.len; i++)
+        cr_assert_eq(((unsigned char *)page.data)[i], byte, "page %llu", (unsigned long long)pageno);
+    keel_page_unfix(&page);
+}
+
+static void log_goes_round(struct world *world)
+{
+    keel_pageno pages[12];
+
+    world_open(world);
+    for (unsigned i = 0; i < 12; i++)
+        pages[i] = put_page(world, "");
+    for (unsigned i = 0; i < 600; i++) /* ten times the log */
+        fill_page(world, pages[i % 12], (unsigned char)i);
+
+    cr_assert_gt(info_of(world).checkpoints, 4);
+    world_close(world);
+    world_open(world);
+    for (unsigned i = 0; i < 12; i++)
+        expect_filled(world, pages[i], (unsigned char)(588 + i));
+}
+
+Test(upkeep, a_begin_on_a_full_log_makes_room_by_itself, .timeout = 60)
+{
+    for_each_variant(log_goes_round);
+}
+
+/* Under KEEL_MANUAL: the host ticks and polls, and no call of the transaction waits. */
+static void log_goes_round_nowait(struct world *world)
+{
+    struct keel_tx_options options = KEEL_TX_OPTIONS_DEFAULT;
+    unsigned char bytes[4064];
+    unsigned pending = 0;
+
+    options.nowait = true;
+    world_open(world);
+    keel_pageno page = put_page(world, "");
+    for (unsigned i = 0; i < 300; i++) {
+        struct keel_tx *tx;
+        int rc;
+
+        while ((rc = keel_tx_begin(world->ctx, world->store, &options, &tx)) == KEEL_PENDING) {
+            pending++;
+            while (keel_tick(world->ctx, world->store) == 1)
+                continue;
+            cr_assert_geq(keel_ctx_poll(world->ctx, 0, 1000000), 0);
+        }
+        expect_ok(rc);
+        memset(bytes, (int)i, sizeof(bytes));
+        while ((rc = keel_tx_write(tx, page, 0, bytes, sizeof(bytes))) == KEEL_PENDING)
+            cr_assert_geq(keel_ctx_poll(world->ctx, 0, 1000000), 0);
+        expect_ok(rc);
+        expect_ok(keel_tx_commit(tx, NULL));
+    }
+    if (world->background == KEEL_MANUAL)
+        cr_assert_gt(pending, 0);
+    expect_filled(world, page, (unsigned char)299);
+}
+
+Test(upkeep, a_nowait_begin_on_a_full_log_is_pending_until_ticks_made_room, .timeout = 60)
+{
+    for_each_variant(log_goes_round_nowait);
+}
+
+static void held_page(struct world *world)
+{
+    world_open(world);
+    keel_pageno page = put_page(world, "before");
+    struct keel_tx *tx = begin(world);
+    expect_ok(keel_tx_write(tx, page, 0, "inside", 7));
+    expect_rc(keel_checkpoint(world->ctx, world->store), KEEL_EBUSY);
+    expect_ok(keel_tx_commit(tx, NULL));
+
+    expect_ok(keel_checkpoint(world->ctx, world->store));
+    struct keel_wal_stats stats;
+    keel_wal_stats(keel_store_wal(world->store), &stats);
+    cr_assert_leq(stats.used_bytes, 4096u, "nothing is left in the log");
+    cr_assert_eq(keel_pagecache_rec_lsn_min(keel_store_cache(world->store)), KEEL_LSN_MAX);
+    expect_page(world, page, "inside");
+}
+
+Test(upkeep, a_checkpoint_does_not_wait_for_its_own_callers_transaction, .timeout = 60)
+{
+    for_each_variant(held_page);
+}
+
+static void log_full_of_own_credit(struct world *world)
+{
+    struct keel_tx_options options = KEEL_TX_OPTIONS_DEFAULT;
+    struct keel_tx *tx[3];
+
+    world_open(world);
+    options.log_bytes = 100u << 10;
+    expect_ok(keel_tx_begin(world->ctx, world->store, &options, &tx[0]));
+    expect_ok(keel_tx_begin(world->ctx, world->store, &options, &tx[1]));
+    expect_rc(keel_tx_begin(world->ctx, world->store, &options, &tx[2]), KEEL_EBUSY);
+    keel_tx_abort(tx[0]);
+    expect_ok(keel_tx_begin(world->ctx, world->store, &options, &tx[2]));
+    keel_tx_abort(tx[1]);
+    keel_tx_abort(tx[2]);
+}
+
+Test(upkeep, a_begin_that_only_its_own_threads_transactions_stop_is_refused, .timeout = 60)
+{
+    for_each_variant(log_full_of_own_credit);
+}
+
+static void ticking(struct world *world)
+{
+    world->options.checkpoint_bytes = 64u << 10;
+    world_open(world);
+    keel_pageno page = put_page(world, "");
+    for (unsigned i = 0; i < 40; i++) {
+        fill_page(world, page, (unsigned char)i);
+        for (;;) {
+            int rc = keel_tick(world->ctx, world->store);
+            cr_assert_geq(rc, 0);
+            cr_assert_geq(keel_ctx_poll(world->ctx, 0, 0), 0);
+            if (rc == 0)
+                break;
+        }
+    }
+    for (unsigned i = 0; i < 1000 && info_of(world).checkpoints == 0; i++) {
+        cr_assert_geq(keel_tick(world->ctx, world->store), 0);
+        cr_assert_geq(keel_ctx_poll(world->ctx, 0, 1000000), 0);
+    }
+    cr_assert_gt(info_of(world).checkpoints, 0, "ticks alone make one when it is due");
+}
+
+Test(upkeep, ticks_make_a_checkpoint_when_it_is_due, .timeout = 60)
+{
+    for_each_variant(ticking);
+}
+
+static void growing(struct world *world)
+{
+    enum { COUNT = 1000 };
+    static keel_pageno pages[COUNT];
+
+    world_open(world);
+    for (unsigned i = 0; i < COUNT; i++) {
+        pages[i] = put_page(world, "page");
+        for (unsigned k = i > 3 ? i - 3 : 0; k < i; k++)
+            cr_assert_neq(pages[k], pages[i]);
+    }
+    cr_assert_gt(info_of(world).pages, 1000);
+    cr_assert_eq(info_of(world).pages_allocated, COUNT);
+    world_close(world);
+
+    world_open(world);
+    cr_assert_gt(info_of(world).pages, 1000);
+    cr_assert_eq(info_of(world).pages_allocated, COUNT);
+    uint64_t checked;
+    expect_rc(keel_check(world->ctx, world->store, NULL, NULL, &checked), 0);
+    cr_assert_eq(checked, COUNT);
+    expect_page(world, pages[COUNT - 1], "page");
+}
+
+Test(upkeep, the_space_grows_as_pages_are_allocated, .timeout = 120)
+{
+    for_each_variant(growing);
+}
+
+static void growing_to_the_end(struct world *world)
+{
+    world->options.space_bytes_max = 100u * 4096u;
+    world_open(world);
+    keel_pageno pages[100];
+    unsigned count = 0;
+    int rc;
+
+    for (;; count++) {
+        struct keel_tx *tx = begin(world);
+        rc = keel_tx_alloc(tx, &pages[count]);
+        if (rc) {
+            keel_tx_abort(tx);
+            break;
+        }
+        expect_ok(keel_tx_commit(tx, NULL));
+    }
+    cr_assert_eq(rc, KEEL_ESPACEFULL, "%s", keel_err_name(rc));
+    cr_assert_eq(count, 99, "all but the page of the map, not %u", count);
+    struct keel_tx *tx = begin(world);
+    expect_ok(keel_tx_free(tx, pages[50]));
+    expect_ok(keel_tx_commit(tx, NULL));
+    cr_assert_eq(put_page(world, "again"), pages[50]);
+}
+
+Test(upkeep, a_space_at_its_largest_size_says_so_and_takes_freed_pages, .timeout = 60)
+{
+    for_each_variant(growing_to_the_end);
+}
+
+static void growing_nowait(struct world *world)
+{
+    world_open(world);
+    for (unsigned i = 0; i < 200; i++) {
+        struct keel_tx *tx;
+        keel_pageno page;
+        int rc;
+
+        tx = begin_nowait(world);
+        while ((rc = keel_tx_alloc(tx, &page)) == KEEL_PENDING) {
+            cr_assert_geq(keel_tick(world->ctx, world->store), 0);
+            cr_assert_geq(keel_ctx_poll(world->ctx, 0, 1000000), 0);
+        }
+        expect_ok(rc);
+        while ((rc = keel_tx_commit(tx, NULL)) == KEEL_PENDING)
+            cr_assert_geq(keel_ctx_poll(world->ctx, 0, 1000000), 0);
+        expect_ok(rc);
+    }
+    cr_assert_eq(info_of(world).pages_allocated, 200);
+    cr_assert_gt(info_of(world).pages, 200);
+}
+
+Test(upkeep, a_nowait_allocation_is_pending_until_a_tick_has_grown_the_space, .timeout = 60)
+{
+    for_each_variant(growing_nowait);
+}
+
+/* More pages than frames: every one is written back and read again. */
+static void larger_than_cache(struct world *world)
+{
+    enum { COUNT = 300 };
+
+    world->options.cache_bytes = 32u * 4096u;
+    world_open(world);
+    keel_pageno pages[COUNT];
+    for (unsigned i = 0; i < COUNT; i++)
+        pages[i] = put_page(world, "");
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < COUNT; i++) {
+            fill_page(world, pages[i * 7 % COUNT], (unsigned char)(round + i));
+            cr_assert_geq(keel_tick(world->ctx, world->store), 0);
+        }
+        for (unsigned i = 0; i < COUNT; i++)
+            expect_filled(world, pages[i * 7 % COUNT], (unsigned char)(round + i));
+    }
+}
+
+Test(upkeep, a_store_larger_than_its_cache_keeps_every_page, .timeout = 120)
+{
+    for_each_variant(larger_than_cache);
+}
+
+static void large_pages(struct world *world)
+{
+    world->options.page_bytes = 65536;
+    world->options.space_bytes = 64u * 65536u;
+    world->options.space_bytes_max = 256u * 65536u;
+    world->options.cache_bytes = 32u * 65536u;
+    world->options.log_bytes = (4u << 20) + 16384u;
+    world->options.log_buffer_bytes = 1u << 20;
+    world->options.tx_bytes = 1u << 20;
+    world_open(world);
+    keel_pageno page = put_page(world, "large");
+    struct keel_tx *tx = begin(world);
+    expect_ok(keel_tx_write(tx, page, 65536 - 32 - 4, "end", 4));
+    expect_ok(keel_tx_commit(tx, NULL));
+    for (unsigned i = 0; i < 100; i++)
+        put_page(world, "more");
+    world_close(world);
+
+    world->options.page_bytes = 4096; /* that of the store counts */
+    world_open(world);
+    cr_assert_eq(info_of(world).page_bytes, 65536);
+    struct keel_page fixed;
+    expect_ok(keel_read(world->ctx, world->store, page, 0, &fixed));
+    cr_assert_eq(fixed.len, 65536 - 32);
+    cr_assert_str_eq((char *)fixed.data + fixed.len - 4, "end");
+    keel_page_unfix(&fixed);
+    expect_page(world, page, "large");
+}
+
+Test(upkeep, pages_of_64_kib_work_and_their_size_stays_with_the_store, .timeout = 60)
+{
+    for_each_variant(large_pages);
+}
