@@ -1,0 +1,412 @@
+/*
+ * One store for all rounds, opened anew for each. Within a round: the threads open their contexts
+ * and meet at a barrier, run for WARM_NS, and then the main thread takes two readings of every
+ * counter, --seconds apart, while they go on. So nothing of opening, warming up or stopping is in
+ * the figures (but for allocations, which are counted from the barrier on).
+ */
+#include "bench/commit.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/prng.h"
+#include "bench/lib/malloc_count.h"
+#include "tools/cli.h"
+
+#define WARM_NS       (300ull * 1000 * 1000)
+#define NS_PER_SECOND 1000000000ull
+#define PAGE_USER     (4096u - KEEL_PAGE_HEADER_BYTES)
+#define PAGES_MAX     (COMMIT_RECORD_MAX / PAGE_USER + 1)
+
+struct job {
+    const struct commit_config *config;
+    struct commit_report *report;
+    char folder[512], store_path[600];
+    uint32_t pages_per_thread;
+    keel_pageno *pages; /* threads * pages_per_thread, made in the first round */
+    bool pages_made;
+
+    /* one round */
+    struct keel_ctx *ctx;
+    struct keel_store *store;
+    pthread_barrier_t ready;
+    _Atomic int measuring, stop, error;
+};
+
+struct thread {
+    struct job *job;
+    pthread_t id;
+    struct keel_ctx *ctx;
+    const keel_pageno *pages;
+    uint32_t offset; /* where in the page the next record goes */
+    _Atomic uint64_t ops;
+    struct hist latency; /* of what began and ended while measuring */
+    unsigned char record[COMMIT_RECORD_MAX];
+};
+
+/* A reading of every counter. */
+struct reading {
+    uint64_t ns, cpu_ns, ops, enters;
+    struct keel_wal_stats wal;
+    struct keel_pagecache_stats cache;
+    struct disk_counts disk;
+};
+
+/* ---------------------------------------------------------------- the load */
+
+static int write_record(struct thread *thread, struct keel_tx *tx, uint64_t stamp)
+{
+    uint32_t bytes = thread->job->config->record_bytes;
+    memcpy(thread->record, &stamp, bytes < sizeof(stamp) ? bytes : sizeof(stamp));
+    if (bytes <= PAGE_USER) {
+        if (thread->offset + bytes > PAGE_USER)
+            thread->offset = 0;
+        int rc = keel_tx_write(tx, thread->pages[0], thread->offset, thread->record, bytes);
+        thread->offset += bytes;
+        return rc;
+    }
+    for (uint32_t at = 0, page = 0; at < bytes; at += PAGE_USER, page++) {
+        uint32_t len = bytes - at < PAGE_USER ? bytes - at : PAGE_USER;
+        int rc = keel_tx_write(tx, thread->pages[page], 0, thread->record + at, len);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Begins anew when told to try again (log full, page held); that only happens while others get on.
+ */
+static int commit_one(struct thread *thread, uint64_t stamp)
+{
+    for (;;) {
+        struct keel_tx *tx;
+        int rc = keel_tx_begin(thread->ctx, thread->job->store, NULL, &tx);
+        if (!rc) {
+            rc = write_record(thread, tx, stamp);
+            if (rc)
+                keel_tx_abort(tx);
+            else
+                rc = keel_tx_commit(tx, NULL);
+        }
+        if (!rc || keel_err_class(rc) != KEEL_CLASS_RETRY)
+            return rc;
+        sched_yield();
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    struct thread *thread = arg;
+    struct job *job = thread->job;
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+    options.method = job->config->method;
+    int rc = keel_ctx_open(&options, &thread->ctx);
+    pthread_barrier_wait(&job->ready); /* contexts are open */
+    pthread_barrier_wait(&job->ready); /* counting has begun */
+
+    for (uint64_t stamp = 1; !rc && !atomic_load_explicit(&job->stop, memory_order_relaxed);
+         stamp++) {
+        bool measured = atomic_load_explicit(&job->measuring, memory_order_relaxed);
+        uint64_t begin = clock_now_ns();
+        rc = commit_one(thread, stamp);
+        if (rc)
+            break;
+        if (measured)
+            hist_record(&thread->latency, clock_now_ns() - begin);
+        atomic_fetch_add_explicit(&thread->ops, 1, memory_order_relaxed);
+    }
+    int none = 0;
+    if (rc)
+        atomic_compare_exchange_strong(&job->error, &none, rc);
+    pthread_barrier_wait(&job->ready); /* counting has ended */
+    keel_ctx_close(thread->ctx);
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- readings */
+
+static uint64_t timeval_ns(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_usec * 1000;
+}
+
+static uint64_t count_ops(const struct job *job, struct thread *threads)
+{
+    uint64_t ops = 0;
+    for (uint32_t i = 0; i < job->config->threads; i++)
+        ops += atomic_load_explicit(&threads[i].ops, memory_order_relaxed);
+    return ops;
+}
+
+static void take_reading(struct job *job, struct thread *threads, struct reading *ret)
+{
+    struct rusage usage;
+    struct keel_ctx_stats stats;
+    struct keel_wal *wal = keel_store_wal(job->store);
+    getrusage(RUSAGE_SELF, &usage);
+    ret->cpu_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
+    keel_wal_stats(wal, &ret->wal);
+    keel_pagecache_stats(keel_store_cache(job->store), &ret->cache);
+    keel_ctx_stats(keel_wal_ctx(wal), &stats);
+    ret->enters = stats.enters;
+    for (uint32_t i = 0; i < job->config->threads; i++) {
+        keel_ctx_stats(threads[i].ctx, &stats);
+        ret->enters += stats.enters;
+    }
+    disk_counts(&job->report->disk, &ret->disk);
+    ret->ops = count_ops(job, threads);
+    ret->ns = clock_now_ns();
+}
+
+static void add_readings(struct job *job, const struct reading *a, const struct reading *b)
+{
+    struct commit_counts *counts = &job->report->counts;
+    struct bench_series *ours = &job->report->ours;
+    struct bench_round *round = &ours->rounds[ours->count++];
+    uint64_t ops = b->ops - a->ops, ns = b->ns - a->ns, cpu = b->cpu_ns - a->cpu_ns;
+    round->ops_per_s = (double)ops * 1e9 / (double)ns;
+    round->cpu_ns_per_op = ops ? (double)cpu / (double)ops : -1;
+
+    counts->ops += ops;
+    counts->ns += ns;
+    counts->cpu_ns += cpu;
+    counts->enters += b->enters - a->enters;
+    counts->log_writes += b->wal.writes - a->wal.writes;
+    counts->page_writes += b->cache.writes - a->cache.writes;
+    counts->device_known = a->disk.known && b->disk.known;
+    if (counts->device_known) {
+        counts->device_reads += b->disk.reads - a->disk.reads;
+        counts->device_writes += b->disk.writes - a->disk.writes;
+        counts->device_write_bytes += b->disk.write_bytes - a->disk.write_bytes;
+        counts->flushes += b->disk.flushes - a->disk.flushes;
+    }
+}
+
+/* Sleep, but wake up soon when a thread has failed. */
+static void wait_ns(struct job *job, uint64_t ns)
+{
+    uint64_t deadline = clock_now_ns() + ns;
+    for (;;) {
+        uint64_t now = clock_now_ns();
+        if (now >= deadline || atomic_load(&job->error))
+            return;
+        uint64_t left = deadline - now;
+        struct timespec time = {.tv_nsec = (long)(left < 50000000 ? left : 50000000)};
+        nanosleep(&time, NULL);
+    }
+}
+
+/* ---------------------------------------------------------------- one round of ours */
+
+static int make_pages(struct job *job)
+{
+    uint32_t total = job->config->threads * job->pages_per_thread;
+    for (uint32_t i = 0; i < total && !job->pages_made; i++) {
+        struct keel_tx *tx;
+        unsigned char zero = 0;
+        int rc = keel_tx_begin(job->ctx, job->store, NULL, &tx);
+        if (rc)
+            return rc;
+        rc = keel_tx_alloc(tx, &job->pages[i]);
+        if (!rc)
+            rc = keel_tx_write(tx, job->pages[i], 0, &zero, 1);
+        if (rc)
+            keel_tx_abort(tx);
+        else
+            rc = keel_tx_commit(tx, NULL);
+        if (rc)
+            return rc;
+    }
+    job->pages_made = true;
+    return 0;
+}
+
+static int open_store(struct job *job)
+{
+    const struct commit_config *config = job->config;
+    struct keel_ctx_options ctx_options = KEEL_CTX_OPTIONS_DEFAULT;
+    ctx_options.method = config->method;
+    struct keel_options options = KEEL_OPTIONS_DEFAULT;
+    options.method = config->method;
+    options.sync = config->sync;
+    options.log_bytes = config->log_bytes;
+    options.cache_bytes = config->cache_bytes;
+    struct keel_err_info info = {0};
+
+    int rc = keel_ctx_open(&ctx_options, &job->ctx);
+    if (rc)
+        return cli_error(config->command, "opening a context", rc, NULL);
+    rc = keel_open(job->ctx, job->store_path, &options, &info, &job->store);
+    if (rc) {
+        keel_ctx_close(job->ctx);
+        return cli_error(config->command, config->path, rc, &info);
+    }
+    rc = make_pages(job);
+    if (!rc)
+        return 0;
+    keel_ignore(keel_close(job->ctx, job->store), "the first error is reported");
+    keel_ctx_close(job->ctx);
+    return cli_error(config->command, "making pages", rc, NULL);
+}
+
+static int close_store(struct job *job)
+{
+    int rc = keel_close(job->ctx, job->store);
+    keel_ctx_close(job->ctx);
+    return rc ? cli_error(job->config->command, "closing the store", rc, NULL) : 0;
+}
+
+static void start_threads(struct job *job, struct thread *threads)
+{
+    struct prng prng;
+    prng_seed(&prng, 1);
+    for (uint32_t i = 0; i < job->config->threads; i++) {
+        struct thread *thread = &threads[i];
+        thread->job = job;
+        thread->pages = job->pages + (size_t)i * job->pages_per_thread;
+        hist_init(&thread->latency);
+        for (uint32_t at = 0; at < job->config->record_bytes; at++)
+            thread->record[at] = (unsigned char)prng_u64(&prng);
+        int rc = pthread_create(&thread->id, NULL, thread_main, thread);
+        KEEL_ASSERT(rc == 0); /* 128 threads at most; there is no way on without one of them */
+    }
+}
+
+static void measure(struct job *job, struct thread *threads)
+{
+    struct reading before, after;
+    pthread_barrier_wait(&job->ready);
+    uint64_t allocations = malloc_count();
+    pthread_barrier_wait(&job->ready);
+    wait_ns(job, WARM_NS);
+    take_reading(job, threads, &before);
+    atomic_store(&job->measuring, 1);
+    wait_ns(job, job->config->seconds * NS_PER_SECOND);
+    atomic_store(&job->measuring, 0);
+    take_reading(job, threads, &after);
+    atomic_store(&job->stop, 1);
+    job->report->counts.allocations += malloc_count() - allocations;
+    job->report->counts.allocation_ops += count_ops(job, threads);
+    pthread_barrier_wait(&job->ready);
+    if (!atomic_load(&job->error))
+        add_readings(job, &before, &after);
+}
+
+static int run_ours(struct job *job)
+{
+    static struct hist round;
+    uint32_t count = job->config->threads;
+    struct thread *threads = mem_alloc(count * sizeof(*threads));
+    if (!threads)
+        return cli_error(job->config->command, "threads", -ENOMEM, NULL);
+    int rc = open_store(job);
+    if (rc)
+        goto out;
+
+    atomic_store(&job->stop, 0);
+    atomic_store(&job->measuring, 0);
+    pthread_barrier_init(&job->ready, NULL, count + 1);
+    start_threads(job, threads);
+    measure(job, threads);
+    hist_init(&round);
+    for (uint32_t i = 0; i < count; i++) {
+        pthread_join(threads[i].id, NULL);
+        hist_merge(&round, &threads[i].latency);
+    }
+    pthread_barrier_destroy(&job->ready);
+    path_report_fill(&job->report->path, job->ctx, keel_store_wal(job->store));
+    int error = atomic_load(&job->error);
+    if (error) {
+        rc = cli_error(job->config->command, "commit", error, NULL);
+    } else {
+        job->report->ours.rounds[job->report->ours.count - 1].lat = bench_lat_of(&round);
+        hist_merge(&job->report->latency, &round);
+    }
+    int closed = close_store(job);
+    rc = rc ? rc : closed;
+out:
+    mem_free(threads);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- all rounds */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    keel_ignore(remove(path), "the folder's removal tells");
+    return 0;
+}
+
+static int run_rounds(struct job *job)
+{
+    const struct commit_config *config = job->config;
+    struct commit_report *report = job->report;
+    for (uint32_t round = 0; round < config->rounds; round++) {
+        cli_progress("round %u of %u: keel", round + 1, config->rounds);
+        int rc = run_ours(job);
+        if (rc)
+            return rc;
+
+        struct peer_job peer_job = {.folder = job->folder,
+                                    .threads = config->threads,
+                                    .seconds = config->seconds,
+                                    .record_bytes = config->record_bytes};
+        if (!path_sync_parse(report->path.sync_method, &peer_job.sync) ||
+            peer_job.sync == KEEL_SYNC_AUTO)
+            peer_job.sync = KEEL_SYNC_FLUSH;
+        for (uint32_t i = 0; i < config->peer_count; i++) {
+            /* One that could not run will not run in the next round either. */
+            if (round && !report->versus[i].count)
+                continue;
+            cli_progress("round %u of %u: %s", round + 1, config->rounds, config->peers[i]->name);
+            if (!config->peers[i]->commit(&peer_job, &report->versus[i]))
+                cli_fail(config->command, "%s: %s", config->peers[i]->name, report->versus[i].note);
+        }
+    }
+    return 0;
+}
+
+int commit_run(const struct commit_config *config, struct commit_report *ret)
+{
+    KEEL_ASSERT(config->threads >= 1 && config->threads <= COMMIT_THREADS_MAX);
+    KEEL_ASSERT(config->rounds >= 1 && config->rounds <= BENCH_ROUNDS_MAX);
+    struct job job = {.config = config, .report = ret};
+    ret->ours.name = "keel";
+    hist_init(&ret->latency);
+    for (uint32_t i = 0; i < config->peer_count; i++)
+        ret->versus[i].name = config->peers[i]->name;
+    if (disk_find(config->path, &ret->disk))
+        ret->disk.found = false;
+
+    snprintf(job.folder, sizeof(job.folder), "%s/keel-bench-XXXXXX", config->path);
+    if (!mkdtemp(job.folder))
+        return cli_fail(config->command, "%s: %s; name a folder that can be written to",
+                        config->path, strerror(errno));
+    snprintf(job.store_path, sizeof(job.store_path), "%s/store", job.folder);
+    job.pages_per_thread = config->record_bytes / PAGE_USER + 1;
+    KEEL_ASSERT(job.pages_per_thread <= PAGES_MAX);
+    job.pages = mem_alloc(config->threads * job.pages_per_thread * sizeof(*job.pages));
+    int rc = job.pages ? run_rounds(&job) : cli_error(config->command, "pages", -ENOMEM, NULL);
+    mem_free(job.pages);
+    cli_progress_end();
+
+    keel_ignore(nftw(job.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), "see next line");
+    if (access(job.folder, F_OK) == 0)
+        cli_fail(config->command, "%s could not be removed; remove it", job.folder);
+    return rc;
+}

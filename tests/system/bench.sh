@@ -1,0 +1,28 @@
+#!/bin/sh
+# keel bench commit: the JSON that scripts rely on, peers run in turn, and a missing peer is named.
+. "$(dirname "$0")/common.inc"
+need python3
+
+expect 0 "$KEEL" bench commit --threads 4 --seconds 1 --path "$DIR" --vs bare --rounds 1 --json
+[ "$(json "$DIR/out" 'sorted(set(["job","config","machine","path","result","versus"]) - set(j))')" = '[]' ] ||
+	fail "keys"
+[ "$(json "$DIR/out" 'sorted(set(["method","iopoll","fixed_buffers","fixed_files","setup_flags","sync_method","sched"]) - set(j["path"]))')" = '[]' ] ||
+	fail "keys of path"
+[ "$(json "$DIR/out" 'sorted(set(["ops_per_s","bytes_per_s","lat_ns","cpu_ns_per_op","per_op"]) - set(j["result"]))')" = '[]' ] ||
+	fail "keys of result"
+[ "$(json "$DIR/out" 'sorted(set(["enters","device_reads","device_writes","flushes","allocations","submitted_writes"]) - set(j["result"]["per_op"]))')" = '[]' ] ||
+	fail "keys of per_op"
+[ "$(json "$DIR/out" 'j["result"]["ops_per_s"] > 0 and j["result"]["lat_ns"]["p50"] > 0')" = True ] ||
+	fail "no commits"
+[ "$(json "$DIR/out" 'j["versus"][0]["name"] == "bare" and j["versus"][0]["ratio"] > 0')" = True ] ||
+	fail "no ratio to bare: $(json "$DIR/out" 'j["versus"]')"
+[ "$(json "$DIR/out" 'j["result"]["per_op"]["allocations"] in (None, 0)')" = True ] ||
+	fail "allocations: $(json "$DIR/out" 'j["result"]["per_op"]["allocations"]')"
+leftovers=$(ls "$DIR" | grep keel-bench)
+[ -z "$leftovers" ] || fail "left behind: $leftovers"
+
+# A search path on which no peer is found.
+mkdir "$DIR/empty"
+expect 0 env PATH="$DIR/empty" "$KEEL" bench commit --threads 1 --seconds 1 --rounds 1 --path "$DIR" --vs fio,rocksdb --json
+[ "$(json "$DIR/out" '[v["ratio"] for v in j["versus"]] == [None, None] and all("not installed" in v["note"] for v in j["versus"])')" = True ] ||
+	fail "missing peers are not named: $(json "$DIR/out" 'j["versus"]')"

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Bad usage: exit 2 and one line on stderr that says what is wrong and what to do. Bad stores: exit 1 and one line
+# with the error's name.
+. "$(dirname "$0")/common.inc"
+
+bad() {
+	expect 2 "$@"
+	[ "$(wc -l <"$DIR/err")" -eq 1 ] || fail "not one line on stderr: $*: $(cat "$DIR/err")"
+	[ ! -s "$DIR/out" ] || fail "output on stdout: $*"
+}
+
+bad "$KEEL"
+bad "$KEEL" sail
+bad "$KEEL" demo --seconds
+bad "$KEEL" demo --seconds five
+bad "$KEEL" demo --seconds 0
+bad "$KEEL" demo --writers 100000
+bad "$KEEL" demo --nonsense
+bad "$KEEL" demo something
+bad "$KEEL" demo --path ''
+bad "$KEEL" demo --path "$KEEL"
+bad "$KEEL" demo-worker
+bad "$KEEL" probe "$DIR/nothing"
+bad "$KEEL" probe one two
+bad "$KEEL" wal
+bad "$KEEL" wal burn "$DIR"
+bad "$KEEL" wal dump
+bad "$KEEL" wal verify one two
+bad "$KEEL" bench
+bad "$KEEL" bench everything
+bad "$KEEL" bench commit --threads 0
+bad "$KEEL" bench commit --record many
+bad "$KEEL" bench commit --sync hope
+bad "$KEEL" bench commit --method magic
+bad "$KEEL" bench commit --vs fio,nobody
+bad "$KEEL" bench commit --path "$DIR/nothing"
+
+for command in "" demo probe wal bench "bench commit"; do
+	# word splitting is meant
+	# shellcheck disable=SC2086
+	expect 0 "$KEEL" $command --help
+	grep -q '^Usage: keel' "$DIR/out" || fail "keel $command --help"
+done
+expect 0 "$KEEL" --version
+grep -Eqx 'keel [0-9]+\.[0-9]+\.[0-9]+' "$DIR/out" || fail "--version"
+
+mkdir "$DIR/full"
+touch "$DIR/full/letter.txt"
+expect 1 "$KEEL" demo --path "$DIR/full"
+grep -q 'KEEL_ENOTEMPTY: .*;' "$DIR/err" || fail "folder with other things: $(cat "$DIR/err")"
+[ "$(wc -l <"$DIR/err")" -eq 1 ] || fail "more than one line on stderr"
+[ "$(ls "$DIR/full")" = letter.txt ] || fail "the folder was changed"

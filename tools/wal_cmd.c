@@ -1,0 +1,204 @@
+/*
+ * `keel wal dump LOG` and `keel wal verify LOG`. Both read only.
+ *
+ * verify lets the log judge itself: it is opened by keel_wal_open with read_only, which
+ * repairs nothing, and the verdict of the recovery table becomes the exit status: 0 clean, 1 torn
+ * tail, 3 corrupt, 4 could not be read.
+ */
+#include <keel/keel.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "tools/cli.h"
+#include "tools/commands.h"
+#include "tools/wal_dump.h"
+#include "tools/wal_file.h"
+#include "wal/recovery_cases.h"
+
+enum verify_exit { VERIFY_CLEAN = 0, VERIFY_TORN = 1, VERIFY_CORRUPT = 3, VERIFY_UNREADABLE = 4 };
+
+static const char *const STATUS_NAMES[] = {
+    [VERIFY_CLEAN] = "clean",
+    [VERIFY_TORN] = "torn tail",
+    [VERIFY_CORRUPT] = "corrupt",
+    [VERIFY_UNREADABLE] = "could not be read",
+};
+
+struct verify {
+    const char *command, *path;
+    int rc; /* of opening */
+    struct keel_err_info info;
+    struct keel_wal_report report; /* valid with rc 0 */
+    uint64_t ring_bytes, inflight_bytes;
+    bool torn_at_end; /* the block at the end is broken: a write that was cut */
+    enum verify_exit status;
+};
+
+static enum verify_exit status_of(const struct verify *verify)
+{
+    switch (verify->rc) {
+    case 0:
+        return verify->report.blocks_torn || verify->torn_at_end ? VERIFY_TORN : VERIFY_CLEAN;
+    case KEEL_ECORRUPT:
+    case KEEL_ESUPER:
+    case KEEL_ECHECKSUM:
+        return VERIFY_CORRUPT;
+    default:
+        return VERIFY_UNREADABLE;
+    }
+}
+
+/* A last write that the crash cut leaves its place broken; nothing further need be there. */
+static int look_at_end(struct verify *verify, struct wal_file *file)
+{
+    const uint8_t *block;
+    struct wal_block_head head;
+    keel_lsn end = verify->report.end_lsn;
+    if (verify->report.clean)
+        return 0;
+    int rc = wal_file_block(file, end, &block);
+    if (rc)
+        return rc;
+    enum wal_block_kind kind = wal_block_check(&file->seed, &file->super, block, end, &head);
+    verify->torn_at_end = kind == WAL_BLOCK_BROKEN;
+    return 0;
+}
+
+static void verify_log(struct verify *verify)
+{
+    struct wal_file file;
+    struct keel_wal *wal;
+    struct keel_wal_options options = KEEL_WAL_OPTIONS_DEFAULT;
+    options.read_only = true;
+    verify->rc = wal_file_open(&file, verify->path, &verify->info);
+    if (verify->rc)
+        return;
+    verify->ring_bytes = file.super.ring_bytes;
+    verify->inflight_bytes = file.super.inflight_bytes;
+    verify->rc = keel_wal_open(file.ctx, file.device, &options, &verify->info, &wal);
+    if (!verify->rc) {
+        verify->report = *keel_wal_report(wal);
+        verify->rc = look_at_end(verify, &file);
+        int closed = keel_wal_close(file.ctx, wal);
+        verify->rc = verify->rc ? verify->rc : closed;
+    }
+    wal_file_close(&file);
+}
+
+static const char *meaning_of(char letter)
+{
+    for (uint32_t i = 0; recovery_case_at(i); i++) {
+        if (recovery_case_at(i)->letter == letter)
+            return recovery_case_at(i)->meaning;
+    }
+    return "";
+}
+
+static void print_verify(const struct verify *verify)
+{
+    const struct keel_wal_report *report = &verify->report;
+    if (verify->rc) {
+        cli_error(verify->command, verify->path, verify->rc, &verify->info);
+        printf("%s: %s\n", verify->path, STATUS_NAMES[verify->status]);
+        return;
+    }
+    printf("redo lsn %" PRIu64 ", ends at %" PRIu64 ", promised up to %" PRIu64
+           ", last whole group ends at %" PRIu64 "\n",
+           report->redo_lsn, report->end_lsn, report->promise_lsn, report->last_group_lsn);
+    printf("%" PRIu64 " blocks below the end; above it %" PRIu64 " torn, %" PRIu64
+           " void; epoch %" PRIu32 "; %s\n",
+           report->blocks_scanned, report->blocks_torn, report->blocks_void, report->epoch,
+           report->clean ? "closed in order" : "not closed");
+    printf("case %c: %s\n", report->verdict, meaning_of(report->verdict));
+    printf("%s: %s\n", verify->path, STATUS_NAMES[verify->status]);
+}
+
+static json_t *verify_json(const struct verify *verify)
+{
+    const struct keel_wal_report *report = &verify->report;
+    json_t *object = json_pack(
+        "{s:s,s:s,s:i,s:I,s:I,s:I}", "log", verify->path, "status", STATUS_NAMES[verify->status],
+        "exit", (int)verify->status, "ring_offset", (json_int_t)WAL_RING_OFFSET, "ring_bytes",
+        (json_int_t)verify->ring_bytes, "inflight_bytes", (json_int_t)verify->inflight_bytes);
+    if (verify->rc) {
+        json_t *error =
+            json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I}", "name", keel_err_name(verify->rc), "text",
+                      keel_err_text(verify->rc), "op", verify->info.op ? verify->info.op : "",
+                      "object", verify->info.object, "offset", (json_int_t)verify->info.offset,
+                      "want", (json_int_t)verify->info.want, "got", (json_int_t)verify->info.got);
+        json_object_set_new(object, "error", error);
+        return object;
+    }
+    char letter[2] = {report->verdict, '\0'};
+    json_t *found = json_pack(
+        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:s,s:s}", "redo_lsn", (json_int_t)report->redo_lsn,
+        "end_lsn", (json_int_t)report->end_lsn, "promise_lsn", (json_int_t)report->promise_lsn,
+        "last_group_lsn", (json_int_t)report->last_group_lsn, "blocks_scanned",
+        (json_int_t)report->blocks_scanned, "blocks_torn", (json_int_t)report->blocks_torn,
+        "blocks_void", (json_int_t)report->blocks_void, "epoch", (json_int_t)report->epoch, "clean",
+        (int)report->clean, "case", letter, "meaning", meaning_of(report->verdict));
+    json_object_update_missing(object, found);
+    json_decref(found);
+    return object;
+}
+
+static int run_verify(const char *command, const char *path, bool json)
+{
+    struct verify verify = {.command = command, .path = path};
+    verify_log(&verify);
+    verify.status = status_of(&verify);
+    if (json) {
+        int rc = cli_json(command, verify_json(&verify));
+        return rc ? rc : (int)verify.status;
+    }
+    print_verify(&verify);
+    return (int)verify.status;
+}
+
+static int run_dump(const char *command, const char *path, bool json)
+{
+    struct keel_err_info info = {0};
+    struct wal_file file;
+    int rc = wal_file_open(&file, path, &info);
+    if (rc)
+        return cli_error(command, path, rc, &info);
+    rc = wal_dump(&file, json);
+    wal_file_close(&file);
+    return rc ? cli_error(command, path, rc, NULL) : CLI_OK;
+}
+
+int wal_main(int argc, const char **argv)
+{
+    static char command[64];
+    int json = 0;
+    const char *args[1];
+    const struct poptOption options[] = {
+        {"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object on stdout", NULL},
+        POPT_AUTOHELP POPT_TABLEEND,
+    };
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
+        printf("Usage: keel wal dump|verify [--json] LOG\n\n"
+               "  dump    print superblock, blocks and records\n"
+               "  verify  exit 0 clean, 1 torn tail, 3 corrupt, 4 could not be read\n\n"
+               "LOG is a wal.keel or the folder of a store. Nothing is changed.\n");
+        return CLI_OK;
+    }
+    bool dump = argc >= 2 && strcmp(argv[1], "dump") == 0;
+    bool verify = argc >= 2 && strcmp(argv[1], "verify") == 0;
+    if (argc < 2)
+        return cli_usage(argv[0], "no action given, name dump or verify");
+    if (!dump && !verify)
+        return cli_usage(argv[0], "there is no '%s', name dump or verify", argv[1]);
+
+    snprintf(command, sizeof(command), "keel wal %s", argv[1]);
+    argv[1] = command;
+    int count = cli_parse(argc - 1, argv + 1, options, "LOG", args, 1);
+    if (count < 0)
+        return CLI_USAGE;
+    if (count == 0)
+        return cli_usage(command, "no log given, name a wal.keel or the folder of a store");
+    return dump ? run_dump(command, args[0], json) : run_verify(command, args[0], json);
+}

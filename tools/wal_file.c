@@ -1,0 +1,119 @@
+/*
+ * Reads through a context of its own, a window of blocks at a time, because a dump asks for one
+ * block after the other.
+ */
+#include "tools/wal_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "wal/position.h"
+
+#define WINDOW_BYTES (256u * 1024u)
+
+static int find_log(struct wal_file *file, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st))
+        return errno == ENOENT ? KEEL_ENOTFOUND : -errno;
+    bool folder = S_ISDIR(st.st_mode);
+    int len = snprintf(file->path, sizeof(file->path), "%s%s", path, folder ? "/wal.keel" : "");
+    if (len >= (int)sizeof(file->path))
+        return -ENAMETOOLONG;
+
+    char store[sizeof(file->path) + 16];
+    const char *slash = strrchr(file->path, '/');
+    snprintf(store, sizeof(store), "%.*sstore.keel", slash ? (int)(slash - file->path + 1) : 0,
+             file->path);
+    file->of_store = access(store, F_OK) == 0;
+    return 0;
+}
+
+static int read_super(struct wal_file *file)
+{
+    struct keel_quad quad;
+    uint8_t payload[WAL_SUPER_MAX];
+    uint32_t len = sizeof(payload);
+    if (keel_device_info(file->device)->size_bytes < KEEL_WAL_BYTES_MIN)
+        return KEEL_EFORMAT;
+    wal_super_cell(&quad, file->device, NULL, file->cell);
+    int rc = keel_quad_open(file->ctx, &quad, false, payload, &len);
+    if (rc)
+        return rc;
+    rc = wal_super_decode(&file->super, payload, len);
+    if (rc)
+        return rc;
+    if (file->super.ring_bytes + WAL_SUPER_BYTES > keel_device_info(file->device)->size_bytes)
+        return KEEL_ESUPER;
+    wal_seed_init(&file->seed, file->super.uuid);
+    return 0;
+}
+
+int wal_file_open(struct wal_file *file, const char *path, struct keel_err_info *info)
+{
+    struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    options.read_only = true;
+    *file = (struct wal_file){0};
+    int rc = find_log(file, path);
+    if (rc)
+        goto fail;
+    rc = keel_ctx_open(NULL, &file->ctx);
+    if (rc)
+        goto fail;
+    rc = keel_device_open(file->ctx, file->path, &options, info, &file->device);
+    if (rc)
+        goto fail;
+    file->cell = mem_alloc_aligned(WAL_BLOCK, WAL_BLOCK);
+    file->window = mem_alloc_aligned(WAL_BLOCK, WINDOW_BYTES);
+    rc = file->cell && file->window ? read_super(file) : -ENOMEM;
+    if (rc)
+        goto fail;
+    return 0;
+fail:
+    wal_file_close(file);
+    return rc;
+}
+
+void wal_file_close(struct wal_file *file)
+{
+    if (file->device)
+        keel_device_close(file->device);
+    if (file->ctx)
+        keel_ctx_close(file->ctx);
+    mem_free(file->window);
+    mem_free(file->cell);
+    file->device = NULL;
+    file->ctx = NULL;
+    file->window = file->cell = NULL;
+}
+
+int wal_file_block(struct wal_file *file, keel_lsn lsn, const uint8_t **ret)
+{
+    uint64_t offset = lsn_offset(file->super.ring_bytes, lsn);
+    if (offset < file->window_offset || offset >= file->window_offset + file->window_bytes) {
+        uint64_t left = WAL_RING_OFFSET + file->super.ring_bytes - offset;
+        struct keel_io io = {.device = file->device,
+                             .buf = file->window,
+                             .offset_bytes = offset,
+                             .len_bytes = left < WINDOW_BYTES ? (uint32_t)left : WINDOW_BYTES,
+                             .op = KEEL_OP_READ,
+                             .cls = KEEL_CLASS_READ};
+        file->window_bytes = 0;
+        int rc = keel_io_submit(file->ctx, &io);
+        if (rc)
+            return rc;
+        rc = keel_io_wait(file->ctx, &io);
+        if (rc)
+            return rc;
+        file->window_offset = offset;
+        file->window_bytes = io.len_bytes;
+    }
+    KEEL_ASSERT((offset - file->window_offset) % WAL_BLOCK == 0);
+    *ret = file->window + (offset - file->window_offset);
+    return 0;
+}

@@ -1,0 +1,35 @@
+/*
+ * A log, opened to be looked at: shared lock, nothing repaired, nothing written. Works below
+ * keel_wal_open, so that damage can be walked around instead of being refused.
+ */
+#ifndef KEEL_TOOLS_WAL_FILE_H
+#define KEEL_TOOLS_WAL_FILE_H
+
+#include <keel/wal.h>
+
+#include "wal/block.h"
+
+struct wal_file {
+    char path[512]; /* of the log itself */
+    bool of_store;  /* it lies in the folder of a store: its records are the engine's */
+    struct keel_ctx *ctx;
+    struct keel_device *device;
+    struct wal_super super;
+    struct wal_seed seed;
+    void *cell; /* one block, for the superblock */
+
+    /* the window of blocks that was read last */
+    uint8_t *window;
+    uint64_t window_offset, window_bytes;
+};
+
+/* path: a log, or the folder of a store. Blocks. On failure nothing stays open. Errors:
+ * KEEL_ENOTFOUND, KEEL_EACCESS, KEEL_EINUSE, KEEL_EFORMAT, KEEL_EVERSION, KEEL_ESUPER, KEEL_EREAD,
+ * -errno. */
+int wal_file_open(struct wal_file *file, const char *path, struct keel_err_info *info);
+void wal_file_close(struct wal_file *file);
+
+/* What lies in the place of the block with this LSN: lent until the next call. Blocks. */
+int wal_file_block(struct wal_file *file, keel_lsn lsn, const uint8_t **ret);
+
+#endif
