@@ -315,7 +315,8 @@ static int grow_now(struct keel_store *store, struct keel_ctx *ctx, keel_pageno 
 
     /* A nearly full disk may still have room for less. */
     int rc = KEEL_ENOSPACE;
-    for (; step >= 2 * (uint64_t)page_bytes && rc == KEEL_ENOSPACE; step = step / 4 / page_bytes * page_bytes) {
+    for (; step >= 2 * (uint64_t)page_bytes && rc == KEEL_ENOSPACE;
+         step = step / 4 / page_bytes * page_bytes) {
         rc = grow_file(store, ctx, pages + step / page_bytes);
         if (rc == 0)
             break;
@@ -488,7 +489,8 @@ int alloc_map_count(struct keel_store *store, struct keel_ctx *ctx, struct keel_
             next = base + n * map->bits;
 
         struct keel_page page;
-        int rc = keel_page_fix(ctx, store->space, base, KEEL_FIX_SHARED, KEEL_FIX_REDO, info, &page);
+        int rc =
+            keel_page_fix(ctx, store->space, base, KEEL_FIX_SHARED, KEEL_FIX_REDO, info, &page);
         if (rc)
             return rc;
         count += count_page(&page);

@@ -16,7 +16,7 @@ struct background {
     pthread_t thread;
     bool started;
     /* atomic */
-    _Atomic uint32_t wake; /* moves when there is something to do; the thread sleeps on it */
+    _Atomic uint32_t wake;  /* moves when there is something to do; the thread sleeps on it */
     _Atomic uint32_t phase; /* enum background_phase; start waits on it */
     _Atomic bool stop;
     _Atomic int32_t open_rc; /* of the thread's own context; stored before phase moves */

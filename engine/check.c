@@ -31,7 +31,8 @@ static int check_page(struct check *check, keel_pageno pageno)
     struct keel_err_info info = {0};
     struct keel_page page;
 
-    int rc = keel_page_fix(check->ctx, check->store->space, pageno, KEEL_FIX_SHARED, 0, &info, &page);
+    int rc =
+        keel_page_fix(check->ctx, check->store->space, pageno, KEEL_FIX_SHARED, 0, &info, &page);
     check->pages++;
     if (rc == 0) {
         keel_page_unfix(&page);

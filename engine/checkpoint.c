@@ -41,7 +41,8 @@ void checkpoint_fini(struct keel_store *store)
 {
     struct checkpoint *cp = &store->checkpoint;
 
-    /* A store that failed closes in the middle of a step; the request lies in the store's memory. */
+    /* A store that failed closes in the middle of a step; the request lies in the store's memory.
+     */
     if (cp->step == CHECKPOINT_SYNCING && !BUG(CHECKPOINT_WITHOUT_PAGE_FLUSH))
         keel_ioref_wait(cp->sync_ref);
     lock_fini(&cp->lock);
@@ -140,8 +141,7 @@ static int step_write(struct keel_store *store, struct keel_ctx *ctx, enum check
 {
     struct checkpoint *cp = &store->checkpoint;
 
-    int started =
-        keel_pagecache_writeback(ctx, store->cache, cp->cut, 0, wait == CHECKPOINT_WAIT);
+    int started = keel_pagecache_writeback(ctx, store->cache, cp->cut, 0, wait == CHECKPOINT_WAIT);
     if (started < 0 && started != KEEL_PENDING && started != KEEL_EFULL)
         return give_up(store, started);
 
@@ -155,6 +155,7 @@ static int step_write(struct keel_store *store, struct keel_ctx *ctx, enum check
     /* The writes go out now; the log is moved along for those that wait for it (P1). */
     keel_ctx_kick(ctx);
     keel_ctx_kick(keel_wal_ctx(store->wal));
+    keel_pagecache_kick(ctx, store->cache);
     if (keel_pagecache_rec_lsn_min(store->cache) >= cp->cut)
         return 1;
     return KEEL_PENDING;
@@ -190,14 +191,16 @@ static int step_sync(struct keel_store *store, struct keel_ctx *ctx)
 }
 
 /* Progress: the request is driven on the context it is on, whosever that is (I6). */
-static int step_syncing(struct keel_store *store, enum checkpoint_wait wait)
+static int step_syncing(struct keel_store *store, struct keel_ctx *ctx, enum checkpoint_wait wait)
 {
     struct checkpoint *cp = &store->checkpoint;
 
     if (!BUG(CHECKPOINT_WITHOUT_PAGE_FLUSH)) {
         if (wait == CHECKPOINT_WAIT)
             keel_ioref_wait(cp->sync_ref);
-        else if (!keel_ioref_done(cp->sync_ref))
+        else
+            keel_ioref_kick(ctx, cp->sync_ref);
+        if (!keel_ioref_done(cp->sync_ref))
             return KEEL_PENDING;
         if (cp->sync.res < 0)
             return give_up(store, cp->sync.res);
@@ -262,7 +265,7 @@ int checkpoint_step(struct keel_store *store, struct keel_ctx *ctx, bool begin,
     case CHECKPOINT_SYNC:
         return step_sync(store, ctx);
     case CHECKPOINT_SYNCING:
-        return step_syncing(store, wait);
+        return step_syncing(store, ctx, wait);
     case CHECKPOINT_TRUNCATE:
         return step_truncate(store, ctx, wait);
     case CHECKPOINT_STEP_COUNT:
@@ -272,8 +275,8 @@ int checkpoint_step(struct keel_store *store, struct keel_ctx *ctx, bool begin,
 }
 
 /*
- * A step could not go on although it was allowed to wait. A transaction of this very context, or any
- * in a simulation's only thread, will not end while we wait for it.
+ * A step could not go on although it was allowed to wait. A transaction of this very context, or
+ * any in a simulation's only thread, will not end while we wait for it.
  */
 static int wait_blocked(struct keel_store *store, struct keel_ctx *ctx, uint32_t seq)
 {

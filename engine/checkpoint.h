@@ -51,7 +51,7 @@ struct checkpoint {
     _Atomic uint64_t completed; /* written under lock; read anywhere */
     _Atomic uint64_t redo_lsn;  /* likewise */
     _Atomic bool wanted;        /* log space is short; cleared by CUT */
-    _Atomic bool kicked;        /* the background was woken for one; cleared by CUT and at the end */
+    _Atomic bool kicked; /* the background was woken for one; cleared by CUT and at the end */
 };
 
 enum checkpoint_wait { CHECKPOINT_NOWAIT, CHECKPOINT_WAIT };
@@ -69,8 +69,8 @@ void checkpoint_kick(struct keel_store *store);
 
 /*
  * One step, under the lock; begins a checkpoint when it is idle and begin is true. Returns 1: moved
- * on; 0: idle; KEEL_PENDING: cannot go on right now (with NOWAIT: something is in flight; with WAIT:
- * a page is held exclusively); or an error, by which the store is poisoned.
+ * on; 0: idle; KEEL_PENDING: cannot go on right now (with NOWAIT: something is in flight; with
+ * WAIT: a page is held exclusively); or an error, by which the store is poisoned.
  */
 int checkpoint_step(struct keel_store *store, struct keel_ctx *ctx, bool begin,
                     enum checkpoint_wait wait);

@@ -76,10 +76,10 @@ static void flip_bits(struct keel_tx *tx, enum flip what)
         struct alloc_map *alloc = &tx->store->map;
         struct tx_page *map = tx_find(tx, alloc_map_page_of(alloc, entry->pageno));
         KEEL_ASSERT(map && map->map && map->page.data);
-        uint32_t at = alloc_map_flip(alloc, &map->page, entry->pageno,
-                                     entry->created == (what == FLIP_DO));
+        uint32_t at =
+            alloc_map_flip(alloc, &map->page, entry->pageno, entry->created == (what == FLIP_DO));
         if (what == FLIP_DO) {
-            tx_note_range(map, at, 1);
+            tx_note_range(map, NULL, at, 1);
             map->changed = true;
         }
     }
@@ -127,8 +127,8 @@ static uint32_t record_ranges(struct keel_tx *tx, const struct tx_page *entry, u
     return index;
 }
 
-/* Log bytes of the page's ranges; never chosen unless at most those of an image, so that the credit,
- * which counts images, covers them. */
+/* Log bytes of the page's ranges; never chosen unless at most those of an image, so that the
+ * credit, which counts images, covers them. */
 static uint32_t ranges_cost(const struct tx_page *entry)
 {
     uint32_t each = RECORD_DELTA_BYTES + KEEL_WAL_RECORD_HEADER + 7;
@@ -186,9 +186,9 @@ static void stamp(struct keel_tx *tx, keel_lsn lsn, keel_lsn end)
  * One try under one mark; KEEL_ESTALE when the cut moved.
  *
  * The count goes up before the append and down after the stamps. The log's cut and append are steps
- * of one atomic, so a checkpoint that cut after this append sees the count; it waits for zero before
- * it looks at recLSNs. It also cannot cut twice meanwhile, so the mark cannot come round to the same
- * value under us.
+ * of one atomic, so a checkpoint that cut after this append sees the count; it waits for zero
+ * before it looks at recLSNs. It also cannot cut twice meanwhile, so the mark cannot come round to
+ * the same value under us.
  */
 static int append_once(struct keel_tx *tx, keel_lsn *ret_lsn, keel_lsn *ret_end)
 {

@@ -12,8 +12,8 @@ struct keel_tx;
 
 /*
  * Append the transaction's group, stamp and unlatch its pages, and end it. *ret_end: what has to be
- * durable. KEEL_PENDING (nowait): nothing happened, the transaction is still there; any other error:
- * it was rolled back and is gone.
+ * durable. KEEL_PENDING (nowait): nothing happened, the transaction is still there; any other
+ * error: it was rolled back and is gone.
  */
 int commit_append(struct keel_tx *tx, keel_lsn *ret_end);
 

@@ -7,9 +7,9 @@
  *   - wal.keel and pages.keel are made, zeroed, formatted, synced
  *   - store.keel.tmp gets the superblock, synced; the folder is synced
  *   - store.keel.tmp becomes store.keel; the folder is synced
- * A cut before the rename leaves a store.keel.tmp, and with it whatever wal.keel and pages.keel there
- * are is rubbish that the next creation removes. Without a store.keel.tmp they are somebody's data
- * (a store that lost its superblock): KEEL_ENOTEMPTY.
+ * A cut before the rename leaves a store.keel.tmp, and with it whatever wal.keel and pages.keel
+ * there are is rubbish that the next creation removes. Without a store.keel.tmp they are somebody's
+ * data (a store that lost its superblock): KEEL_ENOTEMPTY.
  *
  * A failed creation takes its files away again, store.keel.tmp last.
  */
@@ -27,8 +27,8 @@
 #define PATH_BYTES_MAX 256 /* as in keel_device_info */
 #define RACES_MAX      8   /* other creators and openers met in a row */
 
-#define FOUND_STORE  1
-#define LOST_RACE    2 /* a store has appeared meanwhile: open it */
+#define FOUND_STORE 1
+#define LOST_RACE   2 /* a store has appeared meanwhile: open it */
 
 struct paths {
     char folder[PATH_BYTES_MAX];
@@ -51,9 +51,9 @@ static int make_paths(const char *path, struct paths *ret)
 {
     if (path[0] == '\0')
         return KEEL_ENOTFOUND;
-    if (strlen(path) >= PATH_BYTES_MAX)
+    int n = snprintf(ret->folder, PATH_BYTES_MAX, "%s", path);
+    if (n < 0 || n >= PATH_BYTES_MAX)
         return -ENAMETOOLONG;
-    strcpy(ret->folder, path);
 
     int rc = join(ret->super, path, "store.keel");
     if (rc == 0)
@@ -192,21 +192,23 @@ static int claim(struct keel_store *store, struct keel_ctx *ctx, const struct pa
                  struct keel_err_info *info)
 {
     int rc = open_device(ctx, paths->temp, SUPER_FILE_BYTES, info, &store->super_device);
-    bool fresh = rc == 0;
 
-    if (rc == -EEXIST || rc == KEEL_EINUSE)
+    if (rc == -EEXIST || rc == KEEL_EINUSE) {
         rc = open_device(ctx, paths->temp, 0, info, &store->super_device);
+        if (rc == KEEL_ENOTFOUND)
+            return LOST_RACE;
+    }
     if (rc)
-        return rc == KEEL_ENOTFOUND && !fresh ? LOST_RACE : rc;
+        return rc;
 
-    /* The name is free again once a creation has finished, and a lock may be won on a file that has
-     * become store.keel since. */
+    /* The name is free again once a creation has finished. Holding it we are the only creator, so
+     * either there is no store, or there is one and we are late. */
     rc = keel_path_exists(ctx, paths->super);
     if (rc == 0)
         return 0;
+    if (rc > 0)
+        keel_ignore(keel_path_unlink(ctx, paths->temp), "the store is complete without it");
     close_device(&store->super_device);
-    if (fresh)
-        keel_ignore(keel_path_unlink(ctx, paths->temp), "an empty file; the next creation takes it");
     return rc < 0 ? store_error(info, store_map_errno(rc), "create", paths->super) : LOST_RACE;
 }
 
@@ -274,7 +276,8 @@ static void take_away(struct keel_store *store, struct keel_ctx *ctx, const stru
 
     const char *names[] = {paths->super, paths->wal, paths->pages, paths->temp};
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        keel_ignore(unlink_if_there(ctx, names[i]), "the failure is reported; the next creation cleans up");
+        keel_ignore(unlink_if_there(ctx, names[i]),
+                    "the failure is reported; the next creation cleans up");
     close_device(&store->super_device);
 }
 

@@ -9,9 +9,9 @@
 struct keel_store;
 
 /*
- * Open the three devices of the store in folder path and read its superblock; makes folder and store
- * when there is none, unless create_off. On failure no device is open, and nothing that was there
- * has changed. Blocks. Errors: those of keel_open that concern files.
+ * Open the three devices of the store in folder path and read its superblock; makes folder and
+ * store when there is none, unless create_off. On failure no device is open, and nothing that was
+ * there has changed. Blocks. Errors: those of keel_open that concern files.
  */
 int store_files_open(struct keel_store *store, struct keel_ctx *ctx, const char *path,
                      struct keel_err_info *info);

@@ -2,8 +2,8 @@
  * Opening and closing a store, its states, and the one wire between page cache and log.
  *
  * Open, in order: options, files (create.c), log, cache, space, pools, recovery (recovery.c),
- * background thread. Close is the same backwards, with a checkpoint first; a failed open takes apart
- * what there is by the same function.
+ * background thread. Close is the same backwards, with a checkpoint first; a failed open takes
+ * apart what there is by the same function.
  *
  * Failure: the first failed write or sync, wherever it is met, ends in store_poison: log and cache
  * refuse what is not durable, the state is READ_ONLY for good, all who wait are woken. Opening the
@@ -194,8 +194,7 @@ static int log_durable(void *arg, keel_lsn lsn, bool wait)
 
     if (keel_wal_durable(store->wal) >= lsn)
         return 0;
-    if (atomic_load(&store->state) == KEEL_OPENING &&
-        lsn <= keel_wal_report(store->wal)->end_lsn)
+    if (atomic_load(&store->state) == KEEL_OPENING && lsn <= keel_wal_report(store->wal)->end_lsn)
         return 0;
     if (wait)
         return store_failed(store, keel_wal_commit(store->wal, lsn));
@@ -236,8 +235,8 @@ static int open_log(struct keel_store *store, struct keel_ctx *ctx, struct keel_
     struct keel_wal_options wal;
 
     cache_options(store, &cache);
-    uint64_t bytes = store->config.log_buffer_bytes + ARENA_SPARE_BYTES +
-                     keel_pagecache_arena_bytes(&cache);
+    uint64_t bytes =
+        store->config.log_buffer_bytes + ARENA_SPARE_BYTES + keel_pagecache_arena_bytes(&cache);
     int rc = keel_arena_create(bytes, &store->arena);
     if (rc)
         return rc;

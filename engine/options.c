@@ -114,7 +114,7 @@ static int check_values(const struct store_config *config, struct keel_err_info 
         {"inflight_max", config->inflight_max, 0, INFLIGHT_MAX, 1},
         {"batch_bytes_max", batch, KEEL_BLOCK_BYTES, KEEL_IO_BYTES_MAX, KEEL_BLOCK_BYTES},
         {"pipeline_bytes", config->pipeline_bytes, 0, UINT32_MAX, 1},
-        {"log_buffer_bytes", config->log_buffer_bytes, 2 * KEEL_BLOCK_BYTES, KIB * MIB, KEEL_BLOCK_BYTES},
+        {"log_buffer_bytes", config->log_buffer_bytes, 2 * KEEL_BLOCK_BYTES, KIB * MIB, 1},
         {"tx_max", config->tx_max, 1, TX_MAX, 1},
     };
     /* clang-format on */

@@ -3,12 +3,13 @@
  *
  * Steps: the log has flushed its device and found its end X (wal/); here the page file is flushed
  * too, since what is read may sit in a volatile cache that the next cut would take; then each group
- * is applied; then the log gets its new epoch; then a checkpoint moves the redo LSN behind all that.
+ * is applied; then the log gets its new epoch; then a checkpoint moves the redo LSN behind all
+ * that.
  *
  * Why twice is as good as once (E2): the first record of a page behind the redo LSN holds it whole
  * (IMAGE or ZERO), so what the page file holds of it, torn or newer, does not matter; the records
- * that follow take it to its last state. A delta is applied only to a page older than its group. The
- * redo LSN itself moves in the last step alone.
+ * that follow take it to its last state. A delta is applied only to a page older than its group.
+ * The redo LSN itself moves in the last step alone.
  *
  * All records of one page in a group stand together, so the page stays fixed until the next page or
  * group begins, and gets the group's LSN only then.
@@ -181,5 +182,9 @@ int recovery_run(struct keel_store *store, struct keel_ctx *ctx, struct keel_err
     if (clean && store->recovered_groups == 0)
         return 0;
     rc = checkpoint_run(store, ctx);
-    return rc ? store_error(info, rc, "checkpoint", "pages.keel") : 0;
+    if (rc)
+        return store_error(info, rc, "checkpoint", "pages.keel");
+    /* All that was redone is in the page file: the next recovery finds this one's end. */
+    KEEL_INV(E2, keel_pagecache_rec_lsn_min(store->cache) == KEEL_LSN_MAX);
+    return 0;
 }

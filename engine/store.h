@@ -65,8 +65,8 @@ struct keel_store {
      */
     _Atomic uint64_t cut_lsn;
     _Atomic uint32_t cut_mark;
-    /* atomic. Commits between deciding their records and stamping their pages, by parity of the mark
-     * (commit.c and checkpoint.c). */
+    /* atomic. Commits between deciding their records and stamping their pages, by parity of the
+     * mark (commit.c and checkpoint.c). */
     _Atomic uint32_t inflight[2];
 
     /*

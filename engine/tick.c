@@ -42,6 +42,7 @@ static int tick_frames(struct keel_store *store, struct keel_ctx *ctx)
     if (rc < 0 && rc != KEEL_PENDING && rc != KEEL_EFULL)
         return store_failed(store, rc);
     keel_ctx_kick(ctx);
+    keel_pagecache_kick(ctx, store->cache);
     return 0;
 }
 

@@ -7,8 +7,8 @@
 
 #include "engine/checkpoint.h"
 
-/* 1: there is more to do now; 0: not; KEEL_PENDING (only with WAIT): blocked by a transaction; or an
- * error. */
+/* 1: there is more to do now; 0: not; KEEL_PENDING (only with WAIT): blocked by a transaction; or
+ * an error. */
 int tick_run(struct keel_store *store, struct keel_ctx *ctx, enum checkpoint_wait wait);
 
 #endif

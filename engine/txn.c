@@ -5,182 +5,19 @@
  * commit, so the credit covers an image of each. Deltas are used only where they take less than the
  * image, so commit never asks for more.
  *
- * Order: pages are asked for in ascending order and waited for; out of order, a latch held elsewhere
- * is not waited for. A read in flight and a lack of frames are waited for either way: neither waits
- * for a latch.
+ * Order: pages are asked for in ascending order and waited for; out of order, a latch held
+ * elsewhere is not waited for. A read in flight and a lack of frames are waited for either way:
+ * neither waits for a latch.
  */
 #include "engine/txn.h"
 
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/mem.h"
 #include "base/trace.h"
 #include "engine/store.h"
 
-#define TX_PAGES_MIN 8u
-#define RECORD_PAD   7u /* a record is padded to 8 bytes */
-#define CACHE_SHARE  2u /* one transaction holds at most one in so many frames */
-#define LOG_SHARE    2u /* one transaction takes at most one in so many bytes of the log */
-
-/* ------------------------------------------------------------------ the pool */
-
-static size_t align_up(size_t bytes, size_t to)
-{
-    return (bytes + to - 1) / to * to;
-}
-
-/* Bytes of each part of a transaction's memory, for `pages` pages. */
-struct tx_layout {
-    size_t pages, slots, records, parts, heads, undo, total;
-};
-
-static struct tx_layout layout(uint32_t pages, uint32_t slots, uint32_t page_len)
-{
-    struct tx_layout out;
-    size_t records = (size_t)pages * TX_RECORDS_PAGE;
-
-    out.pages = align_up(pages * sizeof(struct tx_page), MEM_CACHE_LINE);
-    out.slots = align_up(slots * sizeof(uint32_t), MEM_CACHE_LINE);
-    out.records = align_up(records * sizeof(struct keel_wal_record), MEM_CACHE_LINE);
-    out.parts = align_up(records * 2 * sizeof(struct iovec), MEM_CACHE_LINE);
-    out.heads = align_up(records * RECORD_DELTA_BYTES, MEM_CACHE_LINE);
-    out.undo = align_up((size_t)pages * page_len, MEM_CACHE_LINE);
-    out.total = out.pages + out.slots + out.records + out.parts + out.heads + out.undo;
-    return out;
-}
-
-static void place(struct keel_tx *tx, uint8_t *at, const struct tx_layout *sizes)
-{
-    tx->pages = (void *)at;
-    at += sizes->pages;
-    tx->slots = (void *)at;
-    at += sizes->slots;
-    tx->records = (void *)at;
-    at += sizes->records;
-    tx->parts = (void *)at;
-    at += sizes->parts;
-    tx->heads = (void *)at;
-    at += sizes->heads;
-    tx->undo = at;
-}
-
-static uint32_t choose_pages_max(const struct keel_store *store)
-{
-    uint64_t pages = store->config.cache_bytes / store->config.page_bytes / CACHE_SHARE;
-    uint64_t undo = TX_UNDO_BYTES_MAX / store->config.page_bytes;
-
-    if (pages > undo)
-        pages = undo;
-    if (pages > TX_PAGES_MAX)
-        pages = TX_PAGES_MAX;
-    return pages < TX_PAGES_MIN ? TX_PAGES_MIN : (uint32_t)pages;
-}
-
-int tx_pool_init(struct keel_store *store)
-{
-    struct tx_pool *pool = &store->txs;
-    uint32_t count = store->config.tx_max;
-    uint32_t slots = 16;
-
-    pool->pages_max = choose_pages_max(store);
-    while (slots < pool->pages_max * 2)
-        slots *= 2;
-    pool->slots_mask = slots - 1;
-
-    struct keel_wal_stats stats;
-    keel_wal_stats(store->wal, &stats);
-    pool->log_max = stats.ring_bytes / LOG_SHARE;
-
-    struct tx_layout sizes = layout(pool->pages_max, slots, store->page_len);
-    pool->reserved_bytes = sizes.total * count;
-    pool->reserved = mem_reserve(pool->reserved_bytes);
-    pool->all = mem_alloc(count * sizeof(*pool->all) + count * sizeof(uint32_t));
-    if (!pool->reserved || !pool->all)
-        goto fail;
-
-    pool->free = (uint32_t *)(void *)(pool->all + count);
-    for (uint32_t i = 0; i < count; i++) {
-        pool->all[i].store = store;
-        pool->all[i].index = i;
-        place(&pool->all[i], (uint8_t *)pool->reserved + sizes.total * i, &sizes);
-        pool->free[i] = count - 1 - i;
-    }
-    pool->count = count;
-    pool->free_count = count;
-    lock_init(&pool->lock, LOCK_ENGINE);
-    return 0;
-
-fail:
-    mem_free(pool->all);
-    mem_unmap(pool->reserved, pool->reserved_bytes);
-    pool->all = NULL;
-    pool->reserved = NULL;
-    return -ENOMEM;
-}
-
-void tx_pool_fini(struct keel_store *store)
-{
-    struct tx_pool *pool = &store->txs;
-
-    if (!pool->all)
-        return;
-    KEEL_ASSERT(pool->free_count == pool->count);
-    lock_fini(&pool->lock);
-    mem_free(pool->all);
-    mem_unmap(pool->reserved, pool->reserved_bytes);
-    pool->all = NULL;
-}
-
-uint32_t tx_pool_open_count(struct keel_store *store)
-{
-    struct tx_pool *pool = &store->txs;
-
-    lock_acquire(&pool->lock);
-    uint32_t open = pool->count - pool->free_count;
-    lock_release(&pool->lock);
-    return open;
-}
-
-bool tx_pool_held_by(struct keel_store *store, const struct keel_ctx *ctx)
-{
-    struct tx_pool *pool = &store->txs;
-    bool held = false;
-
-    lock_acquire(&pool->lock);
-    for (uint32_t i = 0; i < pool->count && !held; i++)
-        held = pool->all[i].open && pool->all[i].ctx == ctx;
-    lock_release(&pool->lock);
-    return held;
-}
-
-static struct keel_tx *pool_get(struct keel_store *store, struct keel_ctx *ctx)
-{
-    struct tx_pool *pool = &store->txs;
-    struct keel_tx *tx = NULL;
-
-    lock_acquire(&pool->lock);
-    if (pool->free_count > 0) {
-        tx = &pool->all[pool->free[--pool->free_count]];
-        KEEL_ASSERT(!tx->open);
-        tx->open = true;
-        tx->ctx = ctx;
-    }
-    lock_release(&pool->lock);
-    return tx;
-}
-
-static void pool_put(struct keel_tx *tx)
-{
-    struct tx_pool *pool = &tx->store->txs;
-
-    lock_acquire(&pool->lock);
-    KEEL_ASSERT(tx->open && pool->free_count < pool->count);
-    tx->open = false;
-    tx->ctx = NULL;
-    pool->free[pool->free_count++] = tx->index;
-    lock_release(&pool->lock);
-}
+#define RECORD_PAD 7u /* a record is padded to 8 bytes */
 
 /* ------------------------------------------------------------------ begin and end */
 
@@ -229,7 +66,7 @@ int keel_tx_begin(struct keel_ctx *ctx, struct keel_store *store,
     rc = read_options(store, options, &given);
     if (rc)
         return rc;
-    struct keel_tx *tx = pool_get(store, ctx);
+    struct keel_tx *tx = tx_pool_get(store, ctx);
     if (!tx)
         return KEEL_EFULL;
 
@@ -245,7 +82,7 @@ int keel_tx_begin(struct keel_ctx *ctx, struct keel_store *store,
     tx->alloc_pending = KEEL_PAGENO_MAX;
     rc = wait_credit(tx, given.log_bytes);
     if (rc) {
-        pool_put(tx);
+        tx_pool_put(tx);
         return rc;
     }
     tx->credit_bytes = given.log_bytes;
@@ -263,7 +100,7 @@ void tx_end(struct keel_tx *tx)
         tx->slots[tx->pages[i].slot] = 0;
     }
     keel_wal_credit_put(store->wal, &tx->credit);
-    pool_put(tx);
+    tx_pool_put(tx);
     store_event(store);
 }
 
@@ -397,15 +234,35 @@ int keel_tx_page(struct keel_tx *tx, keel_pageno pageno, const void **ret)
     return 0;
 }
 
-uint8_t *tx_undo_of(struct keel_tx *tx, const struct tx_page *entry)
+static uint8_t *undo_of(struct keel_tx *tx, const struct tx_page *entry)
 {
     return tx->undo + (size_t)(entry - tx->pages) * tx->store->page_len;
 }
 
+/* Put the bytes of all ranges back. */
+static void undo_changes(struct keel_tx *tx, struct tx_page *entry)
+{
+    const uint8_t *undo = undo_of(tx, entry);
+
+    for (uint32_t i = 0; i < entry->range_count; i++) {
+        const struct tx_range *range = &entry->ranges[i];
+        memcpy((uint8_t *)entry->page.data + range->offset, undo + range->offset, range->len);
+    }
+    entry->range_count = 0;
+    entry->changed = false;
+}
+
 /* ------------------------------------------------------------------ ranges */
 
+/* Bytes that no range covers are as they were: keep them before a range does. */
+static void save(const struct tx_page *entry, uint8_t *undo, uint32_t from, uint32_t to)
+{
+    if (undo && from < to)
+        memcpy(undo + from, (const uint8_t *)entry->page.data + from, to - from);
+}
+
 /* Merge the two neighbours with the smallest gap. */
-static void merge_closest(struct tx_page *entry)
+static void merge_closest(struct tx_page *entry, uint8_t *undo)
 {
     uint32_t best = 0, best_gap = UINT32_MAX;
 
@@ -418,28 +275,34 @@ static void merge_closest(struct tx_page *entry)
         }
     }
     struct tx_range *low = &entry->ranges[best];
+    save(entry, undo, (uint32_t)low->offset + low->len, low[1].offset);
     low->len = (uint16_t)(low[1].offset + low[1].len - low->offset);
     memmove(low + 1, low + 2, (entry->range_count - best - 2) * sizeof(*low));
     entry->range_count--;
 }
 
 /* Ranges are in ascending order and do not touch each other. */
-void tx_note_range(struct tx_page *entry, uint32_t offset, uint32_t len)
+void tx_note_range(struct tx_page *entry, uint8_t *undo, uint32_t offset, uint32_t len)
 {
     uint32_t low = offset, high = offset + len;
-    uint32_t first = 0, last;
+    uint32_t first = 0, last, saved = offset;
 
     KEEL_ASSERT(len > 0 && high <= UINT16_MAX);
     while (first < entry->range_count &&
            (uint32_t)entry->ranges[first].offset + entry->ranges[first].len < low)
         first++;
     for (last = first; last < entry->range_count && entry->ranges[last].offset <= high; last++) {
-        uint32_t end = (uint32_t)entry->ranges[last].offset + entry->ranges[last].len;
-        if (entry->ranges[last].offset < low)
-            low = entry->ranges[last].offset;
+        const struct tx_range *range = &entry->ranges[last];
+        uint32_t end = (uint32_t)range->offset + range->len;
+        save(entry, undo, saved, range->offset);
+        if (end > saved)
+            saved = end;
+        if (range->offset < low)
+            low = range->offset;
         if (end > high)
             high = end;
     }
+    save(entry, undo, saved, offset + len);
 
     /* [first, last) are swallowed by the one range [low, high). */
     memmove(&entry->ranges[first + 1], &entry->ranges[last],
@@ -447,7 +310,7 @@ void tx_note_range(struct tx_page *entry, uint32_t offset, uint32_t len)
     entry->ranges[first] = (struct tx_range){(uint16_t)low, (uint16_t)(high - low)};
     entry->range_count = (uint8_t)(entry->range_count - (last - first) + 1);
     if (entry->range_count > TX_RANGES_MAX)
-        merge_closest(entry);
+        merge_closest(entry, undo);
     KEEL_ASSERT(entry->range_count >= 1 && entry->range_count <= TX_RANGES_MAX);
 }
 
@@ -469,12 +332,11 @@ int keel_tx_write(struct keel_tx *tx, keel_pageno pageno, uint32_t offset, const
         rc = need_image(tx);
         if (rc)
             return rc;
-        memcpy(tx_undo_of(tx, entry), entry->page.data, entry->page.len);
         entry->changed = true;
         tx->changed_count++;
     }
+    tx_note_range(entry, entry->created ? NULL : undo_of(tx, entry), offset, len);
     memcpy((uint8_t *)entry->page.data + offset, bytes, len);
-    tx_note_range(entry, offset, len);
     return 0;
 }
 
@@ -546,11 +408,9 @@ static int free_existing(struct keel_tx *tx, struct tx_page *entry)
 
     /* Its contents no longer matter; as they are not logged, they go back to what the log knows. */
     if (entry->changed)
-        memcpy(entry->page.data, tx_undo_of(tx, entry), entry->page.len);
+        undo_changes(tx, entry);
     else
         tx->changed_count++;
-    entry->changed = false;
-    entry->range_count = 0;
     entry->freed = true;
     return 0;
 }
@@ -585,7 +445,7 @@ static void rollback_page(struct keel_tx *tx, struct tx_page *entry)
         alloc_map_unreserve(store, entry->pageno);
     } else {
         if (entry->changed && !entry->map)
-            memcpy(entry->page.data, tx_undo_of(tx, entry), entry->page.len);
+            undo_changes(tx, entry);
         keel_page_unfix(&entry->page);
         if (entry->freed)
             alloc_map_unclaim_limbo(store, entry->pageno);

@@ -2,8 +2,8 @@
  * Transactions: pages held exclusively until commit or abort, what was changed in them, and how
  * they were before.
  *
- * All memory of a transaction is cut from one reservation of address space made at open; pages of it
- * become memory when they are first used and stay. Nothing is allocated later.
+ * All memory of a transaction is cut from one reservation of address space made at open; pages of
+ * it become memory when they are first used and stay. Nothing is allocated later.
  *
  * Which calls a transaction passes: tx_begin (pool, log credit), tx_page / tx_write / tx_alloc /
  * tx_free (pages, undo images, ranges), then commit.c or tx_abort, and tx_end (back to the pool).
@@ -24,10 +24,10 @@
 
 struct keel_store;
 
-#define TX_RANGES_MAX      8u                    /* changed ranges kept apart in one page */
-#define TX_RECORDS_PAGE    (TX_RANGES_MAX + 1u)  /* most records of one page: ZERO and deltas */
-#define TX_PAGES_MAX       16384u                /* of one transaction, whatever the cache */
-#define TX_UNDO_BYTES_MAX  (UINT64_C(64) << 20)  /* likewise */
+#define TX_RANGES_MAX     8u                   /* changed ranges kept apart in one page */
+#define TX_RECORDS_PAGE   (TX_RANGES_MAX + 1u) /* most records of one page: ZERO and deltas */
+#define TX_PAGES_MAX      16384u               /* of one transaction, whatever the cache */
+#define TX_UNDO_BYTES_MAX (UINT64_C(64) << 20) /* likewise */
 
 struct tx_range {
     uint16_t offset;
@@ -38,9 +38,9 @@ struct tx_range {
 struct tx_page {
     struct keel_page page; /* fixed exclusively; data NULL: a map page that commit will fix */
     keel_pageno pageno;
-    uint32_t slot;         /* in the transaction's hash table */
+    uint32_t slot; /* in the transaction's hash table */
     uint8_t range_count;
-    bool changed; /* there is something to log, and (unless created or map) an undo image */
+    bool changed; /* there is something to log, and (unless created or map) to undo */
     bool created; /* by tx_alloc */
     bool freed;   /* by tx_free */
     bool map;     /* of the allocation map: fixed by commit alone */
@@ -71,8 +71,9 @@ struct keel_tx {
     uint32_t page_count;
     uint32_t changed_count; /* pages changed, created or freed */
     uint32_t map_count;
-    keel_pageno highest;       /* of the pages held, without those of the map */
-    keel_pageno alloc_pending; /* reserved by a tx_alloc that is to be called again, or PAGENO_MAX */
+    keel_pageno highest; /* of the pages held, without those of the map */
+    keel_pageno
+        alloc_pending; /* reserved by a tx_alloc that is to be called again, or PAGENO_MAX */
 };
 
 struct tx_pool {
@@ -82,7 +83,7 @@ struct tx_pool {
     uint32_t count;
     uint32_t pages_max; /* of one transaction */
     uint32_t slots_mask;
-    uint64_t log_max;   /* log credit of one transaction */
+    uint64_t log_max; /* log credit of one transaction */
     void *reserved;
     size_t reserved_bytes;
     /* under lock */
@@ -97,13 +98,18 @@ uint32_t tx_pool_open_count(struct keel_store *store);
 /* Does an open transaction of ctx exist (so that waiting for all of them would not end)? */
 bool tx_pool_held_by(struct keel_store *store, const struct keel_ctx *ctx);
 
+/* A transaction out of the pool, open, the rest of it as its last life left it; NULL: none is left.
+ */
+struct keel_tx *tx_pool_get(struct keel_store *store, struct keel_ctx *ctx);
+void tx_pool_put(struct keel_tx *tx);
+
 /* The page in this transaction, or NULL. */
 struct tx_page *tx_find(struct keel_tx *tx, keel_pageno pageno);
-/* Note that bytes of a page differ from what the log knows. Merges when there are too many ranges. */
-void tx_note_range(struct tx_page *entry, uint32_t offset, uint32_t len);
-/* Bytes before the first change; only of a page that has an undo image. */
-uint8_t *tx_undo_of(struct keel_tx *tx, const struct tx_page *entry);
-/* Put the undo images back, give all pages and reservations up, and end. */
+/* Note, before it is done, that bytes of a page are about to change. undo (may be NULL: not
+ * needed): as long as the user part; gets the old bytes, at their offsets, of whatever the ranges
+ * cover. Merges when there are too many ranges. */
+void tx_note_range(struct tx_page *entry, uint8_t *undo, uint32_t offset, uint32_t len);
+/* Put the old bytes back, give all pages and reservations up, and end. */
 void tx_rollback(struct keel_tx *tx);
 /* Give credit and transaction back. All pages are unfixed. */
 void tx_end(struct keel_tx *tx);

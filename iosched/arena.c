@@ -48,7 +48,7 @@ static void number_chunks(struct keel_arena *arena)
 {
     arena->chunk_bytes = IOS_CHUNK_BYTES_MIN;
     while (arena->chunk_bytes < IOS_CHUNK_BYTES_MAX &&
-           arena->bytes / arena->chunk_bytes >= IOS_ARENA_CHUNKS)
+           arena->bytes / arena->chunk_bytes > IOS_ARENA_CHUNKS)
         arena->chunk_bytes *= 2;
 
     size_t count = (arena->bytes + arena->chunk_bytes - 1) / arena->chunk_bytes;

@@ -15,9 +15,10 @@
 
 #define IOS_CHUNK_IDS_MAX   2048u /* entries in the buffer table of a ring */
 #define IOS_CHUNK_BYTES_MIN ((size_t)2 << 20)
-#define IOS_CHUNK_BYTES_MAX ((size_t)512 << 20) /* with the overlap below 1 GiB, the kernel's limit */
-#define IOS_CHUNK_OVERLAP   KEEL_IO_BYTES_MAX
-#define IOS_ARENA_CHUNKS    512u /* an arena has at most that many if its size allows */
+#define IOS_CHUNK_BYTES_MAX \
+    ((size_t)512 << 20) /* with the overlap below 1 GiB, the kernel's limit */
+#define IOS_CHUNK_OVERLAP KEEL_IO_BYTES_MAX
+#define IOS_ARENA_CHUNKS  512u /* an arena has at most that many if its size allows */
 
 struct keel_arena {
     /* constant */

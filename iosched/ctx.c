@@ -30,7 +30,8 @@ static struct lock registry_lock;
 static struct list registry; /* of keel_ctx.registry_link, under registry_lock */
 
 /* this thread only */
-static _Thread_local struct list own_contexts; /* of keel_ctx.thread_link; next NULL: not yet used */
+static _Thread_local struct list
+    own_contexts; /* of keel_ctx.thread_link; next NULL: not yet used */
 static _Thread_local unsigned callback_depth;
 
 const void *ios_thread_self(void)
@@ -116,7 +117,7 @@ void ios_registry_unlock(void)
 void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), const void *arg)
 {
     KEEL_DCHECK(lock_held(&registry_lock));
-    list_for_each(link, &registry) {
+    list_for_each (link, &registry) {
         each(container_of(link, struct keel_ctx, registry_link), arg);
     }
 }
@@ -124,7 +125,7 @@ void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), cons
 struct keel_ctx *ios_registry_running(const struct keel_io *io)
 {
     KEEL_DCHECK(lock_held(&registry_lock));
-    list_for_each(link, &registry) {
+    list_for_each (link, &registry) {
         struct keel_ctx *ctx = container_of(link, struct keel_ctx, registry_link);
         if (atomic_load_explicit(&ctx->running, memory_order_acquire) == io)
             return ctx;
@@ -325,7 +326,7 @@ static void end_raws(struct keel_ctx *ctx)
         return;
 
     lock_acquire(&ctx->submit);
-    list_for_each(link, &ctx->raws) {
+    list_for_each (link, &ctx->raws) {
         struct keel_raw *raw = container_of(link, struct keel_raw, private_);
         ctx->method->raw_cancel(ctx, raw);
     }

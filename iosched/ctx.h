@@ -23,12 +23,12 @@
 #include "iosched/request.h"
 #include "keel/iosched.h"
 
-#define IOS_DEPTH_MIN       8u
-#define IOS_DEPTH_MAX       4096u
-#define IOS_DEPTH_DEFAULT   256u
-#define IOS_QUEUE_DEFAULT   16384u
-#define IOS_RAW_EVENTS_MAX  1024u /* raw completions that wait for the owner; a power of two */
-#define IOS_POLL_FDS_MAX    16u   /* descriptors one keel_ctx_poll can wait for */
+#define IOS_DEPTH_MIN      8u
+#define IOS_DEPTH_MAX      4096u
+#define IOS_DEPTH_DEFAULT  256u
+#define IOS_QUEUE_DEFAULT  16384u
+#define IOS_RAW_EVENTS_MAX 1024u /* raw completions that wait for the owner; a power of two */
+#define IOS_POLL_FDS_MAX   16u   /* descriptors one keel_ctx_poll can wait for */
 
 /* A place in flight. gen goes into the user data, so that an answer to a former use is caught. */
 struct ios_slot {
@@ -102,16 +102,16 @@ struct keel_ctx {
     uint32_t raw_tail;
 
     /* atomic: pairs are named in drive.c and poll.c */
-    _Atomic uint32_t seq;                /* futex: changes at each wake-up */
-    _Atomic uint64_t waiters;            /* epoch << 32 | sleepers that came in it */
-    _Atomic uint32_t kicked;             /* a kick found the role taken, and only the role can act */
-    _Atomic uint64_t completions;        /* turns that completed something */
-    _Atomic(struct keel_io *) running;   /* its KEEL_IO_ANY_THREAD callback runs now */
-    _Atomic uint32_t wake;               /* keel_ctx_wake, or something for the owner */
-    _Atomic uint32_t sleeping;           /* the owner sleeps or is about to */
-    _Atomic uint32_t fd_used;            /* keel_ctx_fd was called */
-    _Atomic uint32_t event_seen;         /* event_fd was found readable, and is to be read */
-    _Atomic uint64_t stats[8];           /* in the order of struct keel_ctx_stats; relaxed */
+    _Atomic uint32_t seq;              /* futex: changes at each wake-up */
+    _Atomic uint64_t waiters;          /* epoch << 32 | sleepers that came in it */
+    _Atomic uint32_t kicked;           /* a kick found the role taken, and only the role can act */
+    _Atomic uint64_t completions;      /* turns that completed something */
+    _Atomic(struct keel_io *) running; /* its KEEL_IO_ANY_THREAD callback runs now */
+    _Atomic uint32_t wake;             /* keel_ctx_wake, or something for the owner */
+    _Atomic uint32_t sleeping;         /* the owner sleeps or is about to */
+    _Atomic uint32_t fd_used;          /* keel_ctx_fd was called */
+    _Atomic uint32_t event_seen;       /* event_fd was found readable, and is to be read */
+    _Atomic uint64_t stats[8];         /* in the order of struct keel_ctx_stats; relaxed */
 };
 
 enum ios_stat {
@@ -209,8 +209,8 @@ void ios_wake_all(struct keel_ctx *ctx);
 
 /* ------------------------------------------------------------- poll.c */
 
-/* Will the owner find new work by itself? So if this is the owner, and it is in keel_ctx_poll or has
- * no event loop that sleeps on keel_ctx_fd. THREAD contexts. */
+/* Will the owner find new work by itself? So if this is the owner, and it is in keel_ctx_poll or
+ * has no event loop that sleeps on keel_ctx_fd. THREAD contexts. */
 static inline bool ios_owner_looks(const struct keel_ctx *ctx)
 {
     return ctx->owner == ios_thread_self() &&

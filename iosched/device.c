@@ -21,9 +21,11 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/trace.h"
@@ -31,7 +33,9 @@
 #include "iosched/device.h"
 #include "iosched/path.h"
 
-#define ZERO_BYTES ((size_t)1 << 20) /* written at once when a file is filled */
+#define ZERO_BYTES    ((size_t)1 << 20) /* written at once when a file is filled */
+#define LOCK_WAIT_NS  2000000000u       /* longest that a lock is waited for */
+#define LOCK_PAUSE_NS 2000000           /* between looks at it */
 
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x2000U
@@ -135,13 +139,34 @@ static void give_number_back(const struct keel_device *device)
 
 /* ------------------------------------------------------------- opening */
 
+/*
+ * A process that was killed holds its files, and so the locks on them, until the kernel has taken
+ * its rings down with what they had in flight (tens of milliseconds). That is exactly as long as
+ * nobody else may write, so what is in use is waited for a little before it counts as somebody's.
+ * False once the deadline has passed.
+ */
+static bool pause_until(uint64_t deadline)
+{
+    struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+
+    if (clock_now_ns() >= deadline)
+        return false;
+    keel_ignore(nanosleep(&pause, NULL), "the caller looks again in any case");
+    return true;
+}
+
 static int lock_file(int fd, bool read_only)
 {
     struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+    uint64_t deadline = clock_now_ns() + LOCK_WAIT_NS;
 
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-        return 0;
-    return errno == EAGAIN || errno == EACCES ? KEEL_EINUSE : -errno;
+    while (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        if (errno != EAGAIN && errno != EACCES)
+            return -errno;
+        if (!pause_until(deadline))
+            return KEEL_EINUSE;
+    }
+    return 0;
 }
 
 static int size_of(int fd, const struct stat *st, uint64_t *ret)
@@ -187,8 +212,7 @@ static int describe(struct keel_device *device, const char *path, bool direct)
     int rc = size_of(device->fd, &st, &info->size_bytes);
     if (rc == 0)
         rc = alignment_of(device->fd, info);
-    if (rc == 0 &&
-        (info->memory_align > KEEL_BLOCK_BYTES || info->offset_align > KEEL_BLOCK_BYTES))
+    if (rc == 0 && (info->memory_align > KEEL_BLOCK_BYTES || info->offset_align > KEEL_BLOCK_BYTES))
         rc = KEEL_EALIGN;
     return rc;
 }
@@ -230,9 +254,13 @@ static int open_existing(const char *path, int flags)
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return KEEL_ENOTSUP;
 
-    int fd = open(path, flags | (S_ISBLK(st.st_mode) ? O_EXCL : 0));
-    if (fd >= 0)
-        return fd;
+    uint64_t deadline = clock_now_ns() + LOCK_WAIT_NS;
+    int fd;
+    do {
+        fd = open(path, flags | (S_ISBLK(st.st_mode) ? O_EXCL : 0));
+        if (fd >= 0)
+            return fd;
+    } while (errno == EBUSY && pause_until(deadline));
     if (errno == EINVAL && (flags & O_DIRECT))
         return KEEL_EDIRECT;
     return errno == EBUSY ? KEEL_EINUSE : ios_path_error(errno);
@@ -241,7 +269,7 @@ static int open_existing(const char *path, int flags)
 /* An open(2) that refuses O_DIRECT has made the file all the same. */
 static int open_new(const char *path, int flags)
 {
-    int fd = open(path, flags | O_CREAT | O_EXCL, 0666);
+    int fd = open(path, flags | O_CREAT | O_EXCL, 0600);
 
     if (fd >= 0)
         return fd;
@@ -251,6 +279,15 @@ static int open_new(const char *path, int flags)
         return KEEL_EDIRECT;
     }
     return ios_path_error(error);
+}
+
+/* Is what we have opened still what the name stands for? */
+static bool still_named(int fd, const char *path)
+{
+    struct stat ours, named;
+
+    return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+           ours.st_ino == named.st_ino;
 }
 
 int ios_posix_open(struct keel_ctx *ctx, struct keel_device *device, const char *path,
@@ -269,8 +306,13 @@ int ios_posix_open(struct keel_ctx *ctx, struct keel_device *device, const char 
 
     info->op = "lock";
     rc = lock_file(device->fd, options->read_only);
-    if (rc)
-        goto fail;
+    /* Between open and lock it may have been renamed or removed by whoever had the lock. */
+    if (rc == 0 && !still_named(device->fd, path))
+        rc = KEEL_EINUSE;
+    if (rc) {
+        close(device->fd); /* not ours to unlink, even if we made it: another has locked it first */
+        return rc;
+    }
     if (create) {
         info->op = "write zeroes";
         rc = write_zeroes(device->fd, 0, options->create_bytes);
@@ -298,7 +340,8 @@ void ios_posix_close(struct keel_device *device)
 {
     struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
 
-    /* A ring may let go of the file a moment later than it was told to, and the lock is the file's. */
+    /* A ring may let go of the file a moment later than it was told to, and the lock is the file's.
+     */
     keel_ignore(fcntl(device->fd, F_OFD_SETLK, &unlock), "closing unlocks too");
     close(device->fd);
 }

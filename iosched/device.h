@@ -37,7 +37,8 @@ static inline uint64_t ios_device_size(const struct keel_device *device)
 }
 
 /* Fill in info what /sys says about block device major:minor, or about the whole disk that it is a
- * part of. What cannot be found out is taken at its worst (a volatile cache, no FUA, no polling). */
+ * part of. What cannot be found out is taken at its worst (a volatile cache, no FUA, no polling).
+ */
 void ios_device_sysfs(struct keel_device_info *info, uint32_t major, uint32_t minor);
 
 #endif

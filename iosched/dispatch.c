@@ -88,6 +88,7 @@ static int push(struct keel_ctx *ctx, struct keel_io *io)
     ctx->free_count--;
     ctx->in_flight++;
     count_submitted(ctx, io);
+    ios_request_seal(io);
     ios_request_move(io, KEEL_IO_SUBMITTED);
     atomic_store_explicit(&slot->io, io, memory_order_release); /* pairs in report_request() */
     return 0;
@@ -130,6 +131,8 @@ uint32_t ios_dispatch_locked(struct keel_ctx *ctx, enum ios_flush how)
             uint32_t cls = ios_pick(&view);
             if (cls == KEEL_CLASS_COUNT || !push_head_of(ctx, cls))
                 break;
+            uint32_t turn = 1 + ctx->next_class % (KEEL_CLASS_COUNT - 1);
+            KEEL_INV(I5, cls == KEEL_CLASS_WAL || cls == turn || view.waiting[turn] == 0);
             view.waiting[cls]--;
             if (cls != KEEL_CLASS_WAL)
                 ctx->next_class = cls % (KEEL_CLASS_COUNT - 1);
@@ -224,7 +227,6 @@ void ios_finish(struct keel_ctx *ctx, struct keel_io *io)
 {
     KEEL_ASSERT(io->res <= 0);
 
-    TRACE(IO_DONE, trace_id(io), NULL, io->offset_bytes, io->len_bytes, io->res);
     count_completed(ctx, io);
     ios_queue_push_tail(&ctx->finished, io);
 }
@@ -236,6 +238,7 @@ void ios_ctx_part_done(struct keel_ctx *ctx, struct keel_io *io, unsigned part, 
 
     if (!ios_request_part(io, part, res))
         return;
+    ios_request_unseal(io);
 
     struct ios_slot *slot = &ctx->slots[io->private_.slot];
     KEEL_INV(I4, atomic_load_explicit(&slot->io, memory_order_relaxed) == io);

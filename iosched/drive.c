@@ -20,11 +20,11 @@
  *     there are any, changes seq and wakes one.
  * (3), (5), (6), (b), (c), (d), (e) are sequentially consistent, so of (3)-(5) and (b)-(c) one
  * side sees the other: either the sleeper finds `completions` changed and begins again, or it is
- * counted and woken. The same holds for (3)-(6) and (d)-(e): either the sleeper gets the role, or it
- * is counted and one of the counted is woken. One that is woken as the only one and then finds its
- * condition true leaves through pass_on(), which wakes the next. Waking all starts a new epoch of
- * `waiters`, so that those on their way out of the futex are not counted as asleep and nobody wakes
- * them again.
+ * counted and woken. The same holds for (3)-(6) and (d)-(e): either the sleeper gets the role, or
+ * it is counted and one of the counted is woken. One that is woken as the only one and then finds
+ * its condition true leaves through pass_on(), which wakes the next. Waking all starts a new epoch
+ * of `waiters`, so that those on their way out of the futex are not counted as asleep and nobody
+ * wakes them again.
  *
  * Progress: the holder blocks only in the kernel and only while something is in flight. Everybody
  * else is woken by it at the latest when it leaves.
@@ -47,8 +47,8 @@ bool ios_role_try(struct keel_ctx *ctx)
 {
     uint32_t expected = 0;
 
-    /* Acquire pairs with the release in ios_role_release(): what the last holder wrote. Sequentially
-     * consistent for (6) above. */
+    /* Acquire pairs with the release in ios_role_release(): what the last holder wrote.
+     * Sequentially consistent for (6) above. */
     return atomic_compare_exchange_strong(&ctx->role, &expected, 1);
 }
 
@@ -74,8 +74,8 @@ void ios_role_release(struct keel_ctx *ctx)
 
     for (;;) {
         atomic_store(&ctx->role, 0); /* (d) */
-        /* A kick that found the role taken, on a method where only its holder can act, left its work
-         * to it. Pairs with the store in ios_kick_busy(), in the same way as (d) and (6). */
+        /* A kick that found the role taken, on a method where only its holder can act, left its
+         * work to it. Pairs with the store in ios_kick_busy(), in the same way as (d) and (6). */
         if (!atomic_load(&ctx->kicked) || !ios_role_try(ctx))
             break;
         atomic_store(&ctx->kicked, 0);
@@ -193,6 +193,7 @@ uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
     if (aborted.count > 0 || in_flight == 0)
         wait = IOS_NOWAIT;
     finish_aborted(ctx, &aborted);
+    KEEL_INV(I6, wait == IOS_NOWAIT || in_flight > 0); /* the role sleeps for nothing else */
     ctx->method->turn(ctx, wait);
 
     ios_hand_over(ctx);
@@ -393,8 +394,8 @@ static struct keel_ctx *enter_foreign(struct keel_ioref ref)
 
     ios_registry_lock();
     ctx = __atomic_load_n(&ref.io->private_.ctx, __ATOMIC_RELAXED);
-    /* If it is not done now, then ctx was read in this use of it, and is open: a context closes only
-     * when nothing is in flight, and leaves the registry under the lock that is held here. */
+    /* If it is not done now, then ctx was read in this use of it, and is open: a context closes
+     * only when nothing is in flight, and leaves the registry under the lock that is held here. */
     if (keel_ioref_done(ref))
         ctx = ios_registry_running(ref.io);
     if (ctx)
@@ -421,8 +422,9 @@ void keel_ioref_wait(struct keel_ioref ref)
 
 void keel_ioref_kick(struct keel_ctx *ctx, struct keel_ioref ref)
 {
-    if (__atomic_load_n(&ref.io->private_.ctx, __ATOMIC_RELAXED) == ctx)
-        return; /* a hint: if it is wrong, the caller comes again */
+    /* Both are hints: if they are wrong, the caller comes again. */
+    if (keel_ioref_done(ref) || __atomic_load_n(&ref.io->private_.ctx, __ATOMIC_RELAXED) == ctx)
+        return;
 
     struct keel_ctx *other = enter_foreign(ref);
     if (!other)

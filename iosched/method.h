@@ -91,7 +91,7 @@ struct ios_method {
     int (*wait_fd)(struct keel_ctx *ctx);
     /* From now on wait_fd() must be readable for each completion. 0 or a refusal. Submit lock. */
     int (*need_fd)(struct keel_ctx *ctx);
-    int (*raw)(struct keel_ctx *ctx, struct keel_raw *raw); /* submit lock held */
+    int (*raw)(struct keel_ctx *ctx, struct keel_raw *raw);         /* submit lock held */
     void (*raw_cancel)(struct keel_ctx *ctx, struct keel_raw *raw); /* submit lock held */
     /* Is device usable here? Called by keel_device_open; 0 or a refusal. No lock held. */
     int (*admit)(struct keel_ctx *ctx, const struct keel_device *device);

@@ -13,8 +13,8 @@
  *
  * On the polled ring there are no links, no CQE_SKIP_SUCCESS, no syncs and no durable writes: such
  * a ring refuses syncs, does not break a link behind a short write, and its reaper would spin while
- * a worker of the kernel needs the processor. It is never waited on in the kernel; keel_ctx_poll and
- * keel_ctx_drive turn again and again (must_spin), and so it takes new work between rounds.
+ * a worker of the kernel needs the processor. It is never waited on in the kernel; keel_ctx_poll
+ * and keel_ctx_drive turn again and again (must_spin), and so it takes new work between rounds.
  *
  * Failure modes:
  *   - no io_uring: attach() refuses and says why
@@ -53,18 +53,19 @@ struct uring_method {
 
     /* under submit */
     bool data_tried;
-    bool fd_needed;    /* keel_ctx_fd: nothing may be polled */
-    uint8_t *on_data;  /* per slot: it went to the data ring; written before it is published */
+    bool fd_needed;   /* keel_ctx_fd: nothing may be polled */
+    uint8_t *on_data; /* per slot: it went to the data ring; written before it is published */
+    uint32_t pushed;  /* parts to the sync ring so far */
 
     /* role */
+    uint32_t reported; /* parts from the sync ring so far */
     uint32_t wait_for; /* completions that the next waiting enter waits for */
 
     /* atomic */
-    _Atomic uint32_t data_open;     /* release in open_data(), acquire in turn(): the ring is there */
+    _Atomic uint32_t data_open; /* release in open_data(), acquire in turn(): the ring is there */
     _Atomic uint32_t data_inflight; /* relaxed: only a hint whether to spin */
-    _Atomic uint32_t parts;         /* relaxed: pushed to the sync ring and not reported yet */
     _Atomic uint32_t wake_armed;    /* relaxed: set under submit, cleared in the role */
-    _Atomic uint8_t *cut;           /* per slot, relaxed: its sync was not linked behind its write */
+    _Atomic uint8_t *cut; /* per slot, relaxed: its sync was not linked behind its write */
 };
 
 /* ------------------------------------------------------------- attaching */
@@ -201,8 +202,9 @@ static int uring_admit(struct keel_ctx *ctx, const struct keel_device *device)
     if (polls)
         polls = open_data(ctx, method);
     else if (ctx->iopoll == KEEL_REQUIRED)
-        ios_ctx_why(ctx, "no polling on %s: its disk has no poll queues (queue/io_poll is 0); for "
-                         "NVMe load the driver with nvme.poll_queues=2",
+        ios_ctx_why(ctx,
+                    "no polling on %s: its disk has no poll queues (queue/io_poll is 0); for "
+                    "NVMe load the driver with nvme.poll_queues=2",
                     device->info.path);
     lock_release(&ctx->submit);
     return !polls && ctx->iopoll == KEEL_REQUIRED ? KEEL_EMETHOD : 0;
@@ -348,7 +350,7 @@ static int uring_push(struct keel_ctx *ctx, struct keel_io *io)
     if (ring == &method->data)
         atomic_fetch_add_explicit(&method->data_inflight, 1, memory_order_relaxed);
     else
-        atomic_fetch_add_explicit(&method->parts, io->private_.parts, memory_order_relaxed);
+        method->pushed += io->private_.parts;
     return 0;
 }
 
@@ -362,8 +364,8 @@ static int uring_raw(struct keel_ctx *ctx, struct keel_raw *raw)
 
     struct io_uring_sqe *sqe = uring_ring_sqe(&method->sync);
     raw->prep(raw, sqe);
-    KEEL_ASSERT(!(sqe->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN |
-                                IOSQE_CQE_SKIP_SUCCESS)));
+    KEEL_ASSERT(!(sqe->flags &
+                  (IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN | IOSQE_CQE_SKIP_SUCCESS)));
     sqe->user_data = (uintptr_t)raw | TAG_RAW;
     return 0;
 }
@@ -438,12 +440,13 @@ static void nudge_holder(struct uring_method *method)
  * A lone linked pair is waited for as a whole, so that it costs one enter. The role is held, so
  * nothing is reported meanwhile, and what others submit meanwhile only completes in addition.
  */
-static uint32_t completions_to_wait_for(const struct keel_ctx *ctx, struct uring_method *method)
+static uint32_t completions_to_wait_for(const struct keel_ctx *ctx,
+                                        const struct uring_method *method)
 {
     if (ctx->in_flight != 1 || ctx->raw_count > 0)
         return 1;
 
-    uint32_t parts = atomic_load_explicit(&method->parts, memory_order_relaxed);
+    uint32_t parts = method->pushed - method->reported;
     return parts > 1 ? parts : 1;
 }
 
@@ -490,7 +493,7 @@ static void report_request(struct keel_ctx *ctx, uint64_t data, int32_t res)
             res = -EAGAIN; /* once more, on the sync ring */
         }
     } else {
-        atomic_fetch_sub_explicit(&method->parts, 1, memory_order_relaxed);
+        method->reported++;
     }
     ios_ctx_part_done(ctx, io, part, res);
 }
@@ -504,7 +507,8 @@ static void report(struct keel_ctx *ctx, const struct uring_event *event)
         report_request(ctx, event->user_data, event->res);
         return;
     case TAG_RAW:
-        ios_ctx_raw_done(ctx, (struct keel_raw *)(uintptr_t)(event->user_data & ~(uint64_t)TAG_MASK),
+        ios_ctx_raw_done(ctx,
+                         (struct keel_raw *)(uintptr_t)(event->user_data & ~(uint64_t)TAG_MASK),
                          event->res, (event->flags & IORING_CQE_F_MORE) != 0, event->flags);
         return;
     case TAG_WAKE:

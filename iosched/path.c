@@ -49,7 +49,7 @@ static int path_mkdir(struct keel_ctx *ctx, const char *path)
     struct stat st;
 
     (void)ctx;
-    if (mkdir(path, 0777) == 0)
+    if (mkdir(path, 0700) == 0)
         return 0;
     int error = errno;
     if (error == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))

@@ -253,7 +253,8 @@ static void add_fd(struct pollfd *fds, nfds_t *count, struct keel_ctx *ctx)
     fds[(*count)++] = (struct pollfd){.fd = ctx->method->wait_fd(ctx), .events = POLLIN};
 }
 
-/* Sleep until the owner is woken, something completes here or where a poller waits, or time is up. */
+/* Sleep until the owner is woken, something completes here or where a poller waits, or time is up.
+ */
 static void sleep_until(struct turn *turn)
 {
     struct keel_ctx *ctx = turn->ctx;
@@ -280,9 +281,8 @@ static void sleep_until(struct turn *turn)
     atomic_store(&ctx->sleeping, 1);
     if (!atomic_load(&ctx->wake)) {
         int rc = ppoll(fds, count, turn->timeout_ns > 0 ? &time : NULL, NULL);
+        /* Interrupted by a signal, or by the kernel, which completes requests in this thread. */
         KEEL_ASSERT(rc >= 0 || errno == EINTR);
-        if (rc < 0)
-            turn->progress = true; /* a signal: the host wants to know */
         if (rc > 0 && fds[0].revents)
             ios_event_seen(ctx);
     }
@@ -377,7 +377,7 @@ int keel_ctx_fd(struct keel_ctx *ctx)
     struct epoll_event event = {.events = EPOLLIN};
     int rc;
 
-    KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ctx->owner == ios_thread_self());
+    KEEL_ASSERT(ctx->kind == KEEL_CTX_SHARED || ctx->owner == ios_thread_self());
     if (ctx->epoll_fd >= 0)
         return ctx->epoll_fd;
     if (ctx->event_fd < 0)

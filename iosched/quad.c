@@ -118,8 +118,7 @@ static bool is_valid(const struct keel_quad *quad, unsigned copy)
 
     return load_le64(block + QUAD_AT_MAGIC) == quad->magic &&
            load_le32(block + QUAD_AT_CRC) == block_crc(quad->block) &&
-           load_le32(block + QUAD_AT_COPY) == copy &&
-           load_le64(block + QUAD_AT_GENERATION) > 0 &&
+           load_le32(block + QUAD_AT_COPY) == copy && load_le64(block + QUAD_AT_GENERATION) > 0 &&
            load_le32(block + QUAD_AT_LEN) <= KEEL_QUAD_PAYLOAD_MAX;
 }
 

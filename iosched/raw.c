@@ -2,8 +2,8 @@
  * Raw operations: the host's own entries on keel's loop.
  *
  * Their completions are kept in a bounded ring until the owner's next keel_ctx_poll. When it is
- * full, the method leaves completions where they are: a host that starts multishot operations has to
- * poll, or others wait for it. That is the one exception to I6.
+ * full, the method leaves completions where they are: a host that starts multishot operations has
+ * to poll, or others wait for it. That is the one exception to I6.
  */
 #include "base/assert.h"
 #include "iosched/ctx.h"

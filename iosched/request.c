@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/text.h"
 #include "base/trace.h"
 #include "iosched/device.h"
@@ -52,9 +53,8 @@ static void print_move(struct text *text, const void *arg)
                 ios_request_state_name(move->from), ios_request_state_name(move->to));
 }
 
-__attribute__((noinline, cold)) static void missing_edge(const struct keel_io *io,
-                                                         enum keel_io_state from,
-                                                         enum keel_io_state to)
+__attribute__((noinline, cold)) static void
+missing_edge(const struct keel_io *io, enum keel_io_state from, enum keel_io_state to)
 {
     struct move move = {.io = io, .from = from, .to = to};
 
@@ -73,7 +73,10 @@ void ios_request_move(struct keel_io *io, enum keel_io_state to)
     if (!ios_request_edge(from, to))
         missing_edge(io, from, to);
 
-    TRACE(IO_MOVE, trace_id(io), state_names[to], io->offset_bytes, io->len_bytes, io->res);
+    /* Only what goes to the device and comes from it: a time stamp costs as much as the rest of a
+     * move, and the other moves happen right before or after one of these. */
+    if (from == KEEL_IO_SUBMITTED || to == KEEL_IO_SUBMITTED)
+        TRACE(IO_MOVE, trace_id(io), state_names[to], io->offset_bytes, io->len_bytes, io->res);
     uint32_t gen = (word >> GEN_SHIFT) + (from == KEEL_IO_IDLE ? 1 : 0);
 
     /* Release: what its owner so far wrote is seen by who finds the new state by an acquire load in
@@ -164,6 +167,26 @@ struct ios_step ios_request_step(struct keel_io *io)
     return step;
 }
 
+#ifndef NDEBUG
+
+/* Checksum of what a write carries; 0 for everything else. */
+static uint32_t buffer_sum(const struct keel_io *io)
+{
+    return io->op == KEEL_OP_WRITE ? crc32c(0, io->buf, io->len_bytes) : 0;
+}
+
+void ios_request_seal(struct keel_io *io)
+{
+    io->private_.sum = buffer_sum(io);
+}
+
+void ios_request_unseal(const struct keel_io *io)
+{
+    KEEL_INV(I2, io->private_.sum == buffer_sum(io));
+}
+
+#endif
+
 bool ios_request_part(struct keel_io *io, unsigned part, int32_t res)
 {
     uint8_t bit = (uint8_t)(1u << part);
@@ -225,8 +248,8 @@ static enum ios_verdict settle_transfer(struct keel_io *io, int32_t res)
 }
 
 /*
- * A sync's answer is final whatever it is (W4): a failed fdatasync may have dropped the dirty state,
- * so that a second one that succeeds proves nothing.
+ * A sync's answer is final whatever it is (W4): a failed fdatasync may have dropped the dirty
+ * state, so that a second one that succeeds proves nothing.
  */
 static enum ios_verdict settle_sync(struct keel_io *io, int32_t res)
 {

@@ -97,6 +97,22 @@ void ios_request_begin(struct keel_io *io, struct keel_ctx *ctx);
 /* What to send now; sets parts. */
 struct ios_step ios_request_step(struct keel_io *io);
 
+/* Debug builds: what a write carries is the same when it goes to the device and when it has come
+ * from it (I2). */
+#ifndef NDEBUG
+void ios_request_seal(struct keel_io *io);
+void ios_request_unseal(const struct keel_io *io);
+#else
+static inline void ios_request_seal(struct keel_io *io)
+{
+    (void)io;
+}
+static inline void ios_request_unseal(const struct keel_io *io)
+{
+    (void)io;
+}
+#endif
+
 /* Note one part; true when it was the last. */
 bool ios_request_part(struct keel_io *io, unsigned part, int32_t res);
 

@@ -1,12 +1,12 @@
 /*
  * One ring. See uring_ring.h.
  *
- * Memory order. The kernel reads our entries after it has read the tail, and we read its completions
- * after we have read its tail:
- *   sq.ktail  release store here      pairs with the kernel's acquire load: entries are filled
- *   sq.khead  acquire load here       pairs with the kernel's release store: entries may be reused
- *   cq.ktail  acquire load here       pairs with the kernel's release store: completions are there
- *   cq.khead  release store here      pairs with the kernel's acquire load: places may be reused
+ * Memory order. The kernel reads our entries after it has read the tail, and we read its
+ * completions after we have read its tail: sq.ktail  release store here      pairs with the
+ * kernel's acquire load: entries are filled sq.khead  acquire load here       pairs with the
+ * kernel's release store: entries may be reused cq.ktail  acquire load here       pairs with the
+ * kernel's release store: completions are there cq.khead  release store here      pairs with the
+ * kernel's acquire load: places may be reused
  */
 #include "iosched/uring_ring.h"
 

@@ -8,10 +8,11 @@
  * ends, and takes exactly as many entries as it is told to, or fewer. Two threads that enter at the
  * same time could therefore cut a chain of a third. So: entries are filled privately and published
  * by whole chains under the submit lock; a *kick* also enters under it; and the holder of the role,
- * who must not hold a lock while it waits in the kernel, announces what it is about to submit. While
- * an announcement is open, that is until the kernel's head has passed it, nobody else publishes
- * or enters. Waiting for it to close is waiting for the holder to reach the kernel and for the
- * kernel to take the entries, which is what waiting for the kernel's own lock of the ring would be.
+ * who must not hold a lock while it waits in the kernel, announces what it is about to submit.
+ * While an announcement is open, that is until the kernel's head has passed it, nobody else
+ * publishes or enters. Waiting for it to close is waiting for the holder to reach the kernel and
+ * for the kernel to take the entries, which is what waiting for the kernel's own lock of the ring
+ * would be.
  */
 #ifndef KEEL_IOSCHED_URING_RING_H
 #define KEEL_IOSCHED_URING_RING_H

@@ -190,6 +190,7 @@ void pc_read_done(struct keel_io *io)
 
     uint64_t next;
     if (rc == 0) {
+        KEEL_INV(P4, pc_page_pageno(page) == pageno && pc_page_space(page) == space->id);
         atomic_store_explicit(&frame->page_lsn, pc_page_lsn(page), memory_order_relaxed);
         next = pc_word_make(frame->index, PC_WORD_MARK | PC_WORD_FRESH);
         pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_CLEAN);

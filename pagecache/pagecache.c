@@ -100,7 +100,10 @@ static void free_memory(struct keel_pagecache *cache)
     mem_free(cache->free);
     mem_free(cache->chunks);
     mem_free(cache->chunk_frames);
-    mem_unmap(cache->frames, cache->frames_bytes);
+    if (cache->frames_bytes >= MEM_HUGE_PAGE)
+        mem_unmap(cache->frames, cache->frames_bytes);
+    else
+        mem_free(cache->frames);
     mem_free(cache);
 }
 
@@ -113,8 +116,9 @@ static int take_memory(struct keel_pagecache *cache, char **ret_copies)
     cache->chunks = mem_alloc(writes * sizeof(*cache->chunks));
     cache->chunk_frames =
         mem_alloc((size_t)writes * cache->chunk_pages * sizeof(*cache->chunk_frames));
-    cache->frames =
-        mem_map(cache->frames_bytes, cache->frames_bytes >= MEM_HUGE_PAGE ? MEM_MAP_HUGE : 0);
+    cache->frames = cache->frames_bytes >= MEM_HUGE_PAGE
+                        ? mem_map(cache->frames_bytes, MEM_MAP_HUGE)
+                        : mem_alloc_aligned(MEM_CACHE_LINE, cache->frames_bytes);
     if (!cache->free || !cache->chunks || !cache->chunk_frames || !cache->frames)
         return -ENOMEM;
 

@@ -40,16 +40,14 @@ int pc_table_init(struct pc_table *table, keel_pageno pages_max)
     KEEL_ASSERT(pages_max > 0 && pages_max <= KEEL_PAGENO_MAX / 64);
 
     table->pages_max = pages_max;
-    table->words = mem_reserve(words_bytes(pages_max));
-    if (!table->words)
+    char *memory = mem_reserve(words_bytes(pages_max) + touched_bytes(pages_max));
+    if (!memory)
         return -ENOMEM;
-    table->touched = mem_reserve(touched_bytes(pages_max));
-    if (!table->touched) {
-        mem_unmap(table->words, words_bytes(pages_max));
-        return -ENOMEM;
-    }
-    keel_ignore(madvise(table->words, words_bytes(pages_max), MADV_NOHUGEPAGE),
-                "advice; a huge page would cost memory for words that nobody uses");
+    table->words = (pc_word *)(void *)memory;
+    table->touched = (_Atomic uint64_t *)(void *)(memory + words_bytes(pages_max));
+    /* Advice: a huge page would cost memory for words that nobody uses. */
+    if (words_bytes(pages_max) >= MEM_HUGE_PAGE)
+        keel_ignore(madvise(table->words, words_bytes(pages_max), MADV_NOHUGEPAGE), "advice");
     lock_init(&table->trim_lock, LOCK_LEAF);
     return 0;
 }
@@ -59,8 +57,7 @@ void pc_table_fini(struct pc_table *table)
     KEEL_ASSERT(table->words && table->touched);
 
     lock_fini(&table->trim_lock);
-    mem_unmap(table->touched, touched_bytes(table->pages_max));
-    mem_unmap(table->words, words_bytes(table->pages_max));
+    mem_unmap(table->words, words_bytes(table->pages_max) + touched_bytes(table->pages_max));
     table->words = NULL;
     table->touched = NULL;
 }

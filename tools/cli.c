@@ -25,6 +25,18 @@ int cli_usage(const char *command, const char *format, ...)
     return CLI_USAGE;
 }
 
+static void bad_option(const char *command, const char *option, int rc)
+{
+    if (rc == POPT_ERROR_BADOPT)
+        cli_usage(command, "there is no option '%s'", option);
+    else if (rc == POPT_ERROR_NOARG)
+        cli_usage(command, "%s needs a value, give one", option);
+    else if (rc == POPT_ERROR_BADNUMBER || rc == POPT_ERROR_OVERFLOW)
+        cli_usage(command, "'%s' is not a number that fits, give a whole one", option);
+    else
+        cli_usage(command, "%s: %s", option, poptStrerror(rc));
+}
+
 int cli_parse(int argc, const char **argv, const struct poptOption *options, const char *arguments,
               const char **args, int args_max)
 {
@@ -46,8 +58,7 @@ int cli_parse(int argc, const char **argv, const struct poptOption *options, con
     while ((rc = poptGetNextOpt(context)) >= 0)
         ;
     if (rc < -1) {
-        cli_usage(command, "%s: %s", poptBadOption(context, 0),
-                  poptStrerror(rc));
+        bad_option(command, poptBadOption(context, 0), rc);
         return -1;
     }
 

@@ -25,8 +25,6 @@
 #include "tools/demo_run.h"
 #include "tools/demo_verify.h"
 
-#define LOCK_WAIT_NS (3ull * 1000 * 1000 * 1000)
-
 struct demo {
     const char *command, *path;
     int seconds, writers;
@@ -38,7 +36,6 @@ struct demo {
     struct demo_verdict before;
     struct demo_run run;
     struct keel_store_info recovered; /* of the open after the kill */
-    uint64_t lock_wait_ns;            /* until the dead process's lock was gone; 0: at once */
     uint64_t pages_checked;
     int pages_damaged;
     struct demo_verdict verdict;
@@ -71,27 +68,6 @@ static int parse(struct demo *demo, int argc, const char **argv)
 }
 
 /* ---------------------------------------------------------------- before the load */
-
-/*
- * The kernel takes a dead process's rings down in the background, and until that is done they hold
- * the files, and so the lock on the store. Ends after LOCK_WAIT_NS at the latest.
- */
-static int open_patiently(struct demo *demo, struct keel_ctx *ctx,
-                          const struct keel_options *options, struct keel_err_info *info,
-                          struct keel_store **ret)
-{
-    struct timespec pause = {.tv_nsec = 2 * 1000 * 1000};
-    uint64_t begin = clock_now_ns();
-    for (;;) {
-        int rc = keel_open(ctx, demo->path, options, info, ret);
-        if (rc != KEEL_EINUSE)
-            return rc;
-        demo->lock_wait_ns = clock_now_ns() - begin;
-        if (demo->lock_wait_ns > LOCK_WAIT_NS)
-            return rc;
-        nanosleep(&pause, NULL);
-    }
-}
 
 static int look_at_store(struct demo *demo, struct keel_ctx *ctx, struct keel_store *store)
 {
@@ -129,7 +105,7 @@ static int prepare(struct demo *demo)
         return cli_error(demo->command, "opening a context", rc, NULL);
 
     cli_progress("opening %s", demo->path);
-    rc = open_patiently(demo, ctx, &options, &info, &store);
+    rc = keel_open(ctx, demo->path, &options, &info, &store);
     if (rc) {
         rc = cli_error(demo->command, demo->path, rc, &info);
         goto out;
@@ -207,7 +183,7 @@ static int recover(struct demo *demo)
     if (rc)
         return cli_error(demo->command, "opening a context", rc, NULL);
     cli_progress("recovering");
-    rc = open_patiently(demo, ctx, &options, &info, &store);
+    rc = keel_open(ctx, demo->path, &options, &info, &store);
     if (rc) {
         rc = cli_error(demo->command, demo->path, rc, &info);
         goto out;
@@ -283,9 +259,6 @@ static void print_end(const struct demo *demo)
     const struct keel_store_info *info = &demo->recovered;
     printf("recovery  opened in %s: %s log groups redone (%" PRIu64 " page changes)\n",
            cli_ns(info->open_ns, ns), cli_count(info->recovered_groups, a), info->recovered_pages);
-    if (demo->lock_wait_ns)
-        printf("          before it, %s for the kernel to take the dead process's rings down\n",
-               cli_ns(demo->lock_wait_ns, ns));
     printf("pages     %s checked, %d damaged\n", cli_count(demo->pages_checked, a),
            demo->pages_damaged);
     if (demo->verdict.unacknowledged)
@@ -305,9 +278,8 @@ static void print_verdict(const struct demo *demo)
 static json_t *recovery_json(const struct demo *demo)
 {
     const struct keel_store_info *info = &demo->recovered;
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:i,s:I}", "open_ns", (json_int_t)info->open_ns,
-                     "lock_wait_ns", (json_int_t)demo->lock_wait_ns, "recovered_groups",
-                     (json_int_t)info->recovered_groups, "recovered_pages",
+    return json_pack("{s:I,s:I,s:I,s:I,s:i,s:I}", "open_ns", (json_int_t)info->open_ns,
+                     "recovered_groups", (json_int_t)info->recovered_groups, "recovered_pages",
                      (json_int_t)info->recovered_pages, "pages_checked",
                      (json_int_t)demo->pages_checked, "pages_damaged", demo->pages_damaged,
                      "unacknowledged", (json_int_t)demo->verdict.unacknowledged);

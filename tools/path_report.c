@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "tools/cli.h"
-#include "tools/probe_tables.h"
+#include "tools/surface.h"
 
 static const char *const SYNC_NAMES[] = {
     [KEEL_SYNC_AUTO] = "auto",   [KEEL_SYNC_DSYNC] = "dsync", [KEEL_SYNC_LINK] = "link",
@@ -17,15 +17,6 @@ static const char *const SYNC_NAMES[] = {
 #define SYNC_COUNT (sizeof(SYNC_NAMES) / sizeof(SYNC_NAMES[0]))
 _Static_assert(SYNC_COUNT == sizeof(((struct path_report *)0)->sync_ns_p50) / sizeof(uint64_t),
                "a measurement for each sync method");
-
-static const struct {
-    const char *name;
-    uint32_t flag;
-} SETUP_FLAGS[] = {
-#define SETUP_FLAG_ROW(name, flag, kernel) {name, flag},
-    PROBE_SETUP_FLAGS(SETUP_FLAG_ROW)
-#undef SETUP_FLAG_ROW
-};
 
 const char *path_sync_name(enum keel_sync_method sync)
 {
@@ -145,9 +136,10 @@ void path_report_print(const struct path_report *report, const struct disk *disk
 json_t *path_report_json(const struct path_report *report)
 {
     json_t *flags = json_array();
-    for (size_t i = 0; i < sizeof(SETUP_FLAGS) / sizeof(SETUP_FLAGS[0]); i++) {
-        if (report->setup_flags & SETUP_FLAGS[i].flag)
-            json_array_append_new(flags, json_string(SETUP_FLAGS[i].name));
+    for (size_t i = 0; i < surface_flag_count; i++) {
+        const struct surface_flag *flag = &surface_flags[i];
+        if (flag->kind == SURFACE_SETUP && (report->setup_flags & flag->value))
+            json_array_append_new(flags, json_string(surface_short(flag->name)));
     }
     json_t *p50 = json_object();
     for (size_t i = 0; i < SYNC_COUNT; i++) {

@@ -4,9 +4,6 @@
 #include "tools/probe_kernel.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,65 +13,74 @@
 #include <linux/io_uring.h>
 
 #include "base/assert.h"
-#include "tools/probe_tables.h"
+#include "tools/surface.h"
 
-struct row {
-    const char *name;
-    uint32_t value;
-    const char *min_kernel;
+/* Newer than the oldest headers that keel builds with. */
+#define REGISTER_QUERY 35u
+#define QUERY_OPCODES  0u
+
+/* struct io_uring_query_hdr */
+struct query_head {
+    uint64_t next, data;
+    uint32_t op, size;
+    int32_t result;
+    uint32_t reserved[3];
 };
 
-#define ROW(name, value, kernel) {name, value, kernel},
-static const struct row OPS[] = {PROBE_OPS(ROW)};
-static const struct row SETUP_FLAGS[] = {PROBE_SETUP_FLAGS(ROW)};
-static const struct row FEATURES[] = {PROBE_FEATURES(ROW)};
-#undef ROW
-#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+_Static_assert(sizeof(struct query_head) == 40, "as tools/surface/structures.def has it");
+_Static_assert(sizeof(struct probe_query) == 48, "as tools/surface/structures.def has it");
 
-/* A flag that is refused alone, with the flags it wants beside it. */
+/* A flag that is refused alone, and the flag that it wants beside it. */
 static const struct {
-    const char *name, *companions[2];
+    const char *name, *companion;
 } COMPANIONS[] = {
-    {"SQ_AFF", {"SQPOLL", NULL}},
-    {"TASKRUN_FLAG", {"COOP_TASKRUN", NULL}},
-    {"DEFER_TASKRUN", {"SINGLE_ISSUER", NULL}},
-    {"REGISTERED_FD_ONLY", {"NO_MMAP", NULL}},
-    {"HYBRID_IOPOLL", {"IOPOLL", NULL}},
-    {"SQ_REWIND", {"NO_SQARRAY", NULL}},
+    {"IORING_SETUP_SQ_AFF", "IORING_SETUP_SQPOLL"},
+    {"IORING_SETUP_TASKRUN_FLAG", "IORING_SETUP_COOP_TASKRUN"},
+    {"IORING_SETUP_DEFER_TASKRUN", "IORING_SETUP_SINGLE_ISSUER"},
+    {"IORING_SETUP_REGISTERED_FD_ONLY", "IORING_SETUP_NO_MMAP"},
+    {"IORING_SETUP_HYBRID_IOPOLL", "IORING_SETUP_IOPOLL"},
+    {"IORING_SETUP_SQ_REWIND", "IORING_SETUP_NO_SQARRAY"},
 };
 
 static uint32_t flag_of(const char *name)
 {
-    for (size_t i = 0; i < COUNT(SETUP_FLAGS); i++) {
-        if (strcmp(SETUP_FLAGS[i].name, name) == 0)
-            return SETUP_FLAGS[i].value;
+    for (size_t i = 0; i < surface_flag_count; i++) {
+        if (strcmp(surface_flags[i].name, name) == 0)
+            return (uint32_t)surface_flags[i].value;
     }
     KEEL_UNREACHABLE();
 }
 
-static int setup(uint32_t flags, int wq_fd, struct io_uring_params *params)
+static uint32_t with_companion(const struct surface_flag *flag)
 {
-    *params = (struct io_uring_params){
-        .flags = flags, .cq_entries = 16, .sq_thread_idle = 1, .wq_fd = (uint32_t)wq_fd};
-    return (int)syscall(__NR_io_uring_setup, 4, params);
+    for (size_t i = 0; i < sizeof(COMPANIONS) / sizeof(COMPANIONS[0]); i++) {
+        if (strcmp(COMPANIONS[i].name, flag->name) == 0)
+            return (uint32_t)flag->value | flag_of(COMPANIONS[i].companion);
+    }
+    return (uint32_t)flag->value;
+}
+
+static int setup(uint32_t entries, struct io_uring_params *params)
+{
+    return (int)syscall(__NR_io_uring_setup, entries, params);
 }
 
 /* Only EINVAL says that a flag is not known; NO_MMAP answers EFAULT, because no memory is given. */
-static bool flag_known(const struct row *row, int plain_fd)
+static bool flag_known(const struct surface_flag *flag, int plain_fd)
 {
-    struct io_uring_params params;
-    uint32_t flags = row->value;
-    for (size_t i = 0; i < COUNT(COMPANIONS); i++) {
-        if (strcmp(COMPANIONS[i].name, row->name) != 0)
-            continue;
-        for (int j = 0; j < 2 && COMPANIONS[i].companions[j]; j++)
-            flags |= flag_of(COMPANIONS[i].companions[j]);
-    }
-    int fd = setup(flags, plain_fd, &params);
+    struct io_uring_params params = {.flags = with_companion(flag),
+                                     .cq_entries = 16,
+                                     .sq_thread_idle = 1,
+                                     .wq_fd = (uint32_t)plain_fd};
+
+    int fd = setup(4, &params);
+    int error = errno;
     if (fd >= 0)
         close(fd);
-    return fd >= 0 || errno != EINVAL;
+    return fd >= 0 || error != EINVAL;
 }
+
+/* ------------------------------------------------------------- asking */
 
 static void ask_ops(struct probe_kernel *ret, int fd)
 {
@@ -82,9 +88,12 @@ static void ask_ops(struct probe_kernel *ret, int fd)
         struct io_uring_probe head;
         char room[sizeof(struct io_uring_probe) + PROBE_OPS_MAX * sizeof(struct io_uring_probe_op)];
     } probe;
+
     memset(&probe, 0, sizeof(probe));
-    if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_PROBE, &probe, PROBE_OPS_MAX))
+    if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_PROBE, &probe, PROBE_OPS_MAX)) {
+        ret->register_error = errno;
         return;
+    }
     const struct io_uring_probe_op *ops =
         (const struct io_uring_probe_op *)(const void *)(probe.room + sizeof(probe.head));
     for (unsigned i = 0; i < probe.head.ops_len; i++) {
@@ -93,135 +102,109 @@ static void ask_ops(struct probe_kernel *ret, int fd)
     }
 }
 
-static void ask_limits(struct probe_kernel *ret)
+static void ask_query(struct probe_kernel *ret)
 {
-    struct rlimit limit;
-    ret->memlock_bytes = UINT64_MAX;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        ret->memlock_bytes = limit.rlim_cur;
+    struct query_head head = {
+        .data = (uintptr_t)&ret->query, .op = QUERY_OPCODES, .size = sizeof(ret->query)};
 
-    ret->disabled_sysctl = -1;
-    FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-    if (file) {
-        if (fscanf(file, "%d", &ret->disabled_sysctl) != 1)
-            ret->disabled_sysctl = -1;
-        fclose(file);
-    }
-    ret->seccomp = -1;
-    file = fopen("/proc/self/status", "re");
-    if (file) {
-        char line[256];
-        while (fgets(line, sizeof(line), file)) {
-            if (sscanf(line, "Seccomp: %d", &ret->seccomp) == 1)
-                break;
-        }
-        fclose(file);
-    }
+    ret->query_known = syscall(__NR_io_uring_register, -1, REGISTER_QUERY, &head, 0) == 0 &&
+                       head.result == 0 && ret->query.request_count > 0;
 }
 
-void probe_kernel_ask(struct probe_kernel *ret)
+static void ask_entries(struct probe_kernel *ret)
 {
-    *ret = (struct probe_kernel){0};
+    struct io_uring_params params = {.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE,
+                                     .cq_entries = 1u << 30};
+
+    int fd = setup(1u << 30, &params);
+    if (fd < 0)
+        return;
+    ret->sq_entries_max = params.sq_entries;
+    ret->cq_entries_max = params.cq_entries;
+    close(fd);
+}
+
+static int number_in(const char *path)
+{
+    int value = -1;
+
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -1;
+    if (fscanf(file, "%d", &value) != 1)
+        value = -1;
+    fclose(file);
+    return value;
+}
+
+static void ask_status(struct probe_kernel *ret)
+{
+    char line[256];
+
+    ret->seccomp = -1;
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        unsigned long long bits;
+        if (sscanf(line, "CapEff: %llx", &bits) == 1)
+            ret->capabilities = bits;
+        if (sscanf(line, "Seccomp: %d", &ret->seccomp) == 1)
+            break;
+    }
+    if (file)
+        fclose(file);
+
+    file = fopen("/sys/kernel/security/lsm", "re");
+    if (file && !fgets(ret->lsm, sizeof(ret->lsm), file))
+        ret->lsm[0] = '\0';
+    ret->lsm[strcspn(ret->lsm, "\n")] = '\0';
+    if (file)
+        fclose(file);
+}
+
+static uint64_t limit_of(int resource)
+{
+    struct rlimit limit;
+
+    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
+static void ask_permission(struct probe_kernel *ret)
+{
     struct utsname uts;
+
     if (uname(&uts) == 0) {
         snprintf(ret->release, sizeof(ret->release), "%s", uts.release);
         snprintf(ret->machine, sizeof(ret->machine), "%s", uts.machine);
     }
-    ask_limits(ret);
+    ret->disabled_sysctl = number_in("/proc/sys/kernel/io_uring_disabled");
+    ret->group_sysctl = number_in("/proc/sys/kernel/io_uring_group");
+    ret->memlock_bytes = limit_of(RLIMIT_MEMLOCK);
+    ret->nofile = limit_of(RLIMIT_NOFILE);
+    ask_status(ret);
+}
 
-    struct io_uring_params params;
-    int fd = setup(0, -1, &params);
+void probe_kernel_ask(struct probe_kernel *ret)
+{
+    struct io_uring_params params = {0};
+
+    *ret = (struct probe_kernel){0};
+    ask_permission(ret);
+    int fd = setup(4, &params);
     if (fd < 0) {
         ret->ring_error = errno;
         return;
     }
     ret->features = params.features;
+    if (syscall(__NR_io_uring_enter, fd, 0, 0, 0, NULL, 0) < 0)
+        ret->enter_error = errno;
     ask_ops(ret, fd);
-    for (size_t i = 0; i < COUNT(SETUP_FLAGS); i++) {
-        if (flag_known(&SETUP_FLAGS[i], fd))
-            ret->setup_flags |= SETUP_FLAGS[i].value;
+    ask_query(ret);
+    ask_entries(ret);
+    for (size_t i = 0; i < surface_flag_count; i++) {
+        if (surface_flags[i].kind == SURFACE_SETUP && flag_known(&surface_flags[i], fd))
+            ret->setup_flags |= (uint32_t)surface_flags[i].value;
     }
     close(fd);
-}
-
-static void print_missing(const char *what, const struct row *rows, size_t count, uint32_t have,
-                          FILE *out)
-{
-    size_t found = 0;
-    for (size_t i = 0; i < count; i++)
-        found += (have & rows[i].value) != 0;
-    fprintf(out, "  %-14s %zu of the %zu known", what, found, count);
-    const char *separator = "; missing: ";
-    for (size_t i = 0; i < count; i++) {
-        if (have & rows[i].value)
-            continue;
-        fprintf(out, "%s%s (%s)", separator, rows[i].name, rows[i].min_kernel);
-        separator = ", ";
-    }
-    fputc('\n', out);
-}
-
-static void print_ops(const struct probe_kernel *kernel, FILE *out)
-{
-    fprintf(out, "  %-14s %u", "operations", kernel->op_count);
-    const char *separator = "; missing: ";
-    for (size_t i = 0; i < COUNT(OPS); i++) {
-        if (kernel->ops[OPS[i].value])
-            continue;
-        fprintf(out, "%s%s (%s)", separator, OPS[i].name, OPS[i].min_kernel);
-        separator = ", ";
-    }
-    fputc('\n', out);
-}
-
-void probe_kernel_print(const struct probe_kernel *kernel, FILE *out)
-{
-    fprintf(out, "kernel\n  %-14s Linux %s %s\n", "release", kernel->release, kernel->machine);
-    if (kernel->ring_error)
-        fprintf(out, "  %-14s not to be had: %s (kernel.io_uring_disabled %d, seccomp mode %d)\n",
-                "io_uring", strerror(kernel->ring_error), kernel->disabled_sysctl, kernel->seccomp);
-    else
-        fprintf(out, "  %-14s available\n", "io_uring");
-    if (kernel->memlock_bytes == UINT64_MAX)
-        fprintf(out, "  %-14s no limit\n", "locked memory");
-    else
-        fprintf(out, "  %-14s %" PRIu64 " KiB (ulimit -l)\n", "locked memory",
-                kernel->memlock_bytes >> 10);
-    if (kernel->ring_error)
-        return;
-    print_ops(kernel, out);
-    print_missing("set-up flags", SETUP_FLAGS, COUNT(SETUP_FLAGS), kernel->setup_flags, out);
-    print_missing("features", FEATURES, COUNT(FEATURES), kernel->features, out);
-}
-
-static json_t *row_json(const struct row *row, bool have)
-{
-    return json_pack("{s:s,s:I,s:s,s:b}", "name", row->name, "value", (json_int_t)row->value,
-                     "min_kernel", row->min_kernel, "supported", (int)have);
-}
-
-static json_t *rows_json(const struct row *rows, size_t count, uint32_t have)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(array, row_json(&rows[i], have & rows[i].value));
-    return array;
-}
-
-json_t *probe_kernel_json(const struct probe_kernel *kernel)
-{
-    json_t *ops = json_array();
-    for (size_t i = 0; i < COUNT(OPS); i++)
-        json_array_append_new(ops, row_json(&OPS[i], kernel->ops[OPS[i].value]));
-    json_t *memlock = kernel->memlock_bytes == UINT64_MAX
-                          ? json_null()
-                          : json_integer((json_int_t)kernel->memlock_bytes);
-    return json_pack("{s:s,s:s,s:{s:b,s:s?,s:i,s:i},s:{s:o},s:o,s:o,s:o}", "release",
-                     kernel->release, "machine", kernel->machine, "io_uring", "available",
-                     kernel->ring_error == 0, "error",
-                     kernel->ring_error ? strerror(kernel->ring_error) : NULL, "disabled_sysctl",
-                     kernel->disabled_sysctl, "seccomp", kernel->seccomp, "limits", "memlock_bytes",
-                     memlock, "operations", ops, "setup_flags",
-                     rows_json(SETUP_FLAGS, COUNT(SETUP_FLAGS), kernel->setup_flags), "features",
-                     rows_json(FEATURES, COUNT(FEATURES), kernel->features));
 }

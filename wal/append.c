@@ -188,6 +188,8 @@ static int put_block(struct put *put, uint64_t number, uint32_t offset)
         if (rc != 0)
             return rc;
     }
+    /* What was in this place is written and synced: no device reads it any more. */
+    KEEL_INV(I2, number < wal_blocks_free(wal) + wal->frame_count);
     put->number = number;
     put->frame = wal_frame(wal, number);
     put->at = wal_frame_bytes(wal, number) + WAL_HEADER + offset;

@@ -23,9 +23,10 @@
 #include "wal/log.h"
 #include "wal/seal.h"
 
-/* Longest that a leader waits for company. Measured (docs/design/group-commit.md); much less than a
- * device's sync, much more than waking a thread. */
-#define GATHER_NS 100000u
+/* Longest that a leader waits for company. With 32 writers batches are of 28 to 32 at 20 to 300 us
+ * and of 16 without; more than 50 us costs those who wait when some of last time do not come again.
+ */
+#define GATHER_NS 50000u
 
 static bool answered(const struct keel_wal *wal, keel_lsn lsn)
 {
@@ -87,7 +88,8 @@ static void lead_commit(struct keel_wal *wal, keel_lsn lsn)
 
 static void follow(struct keel_wal *wal, keel_lsn lsn)
 {
-    if (wal_seal(wal, NULL) == WAL_SEAL_SUBMITTED)
+    /* With nothing in flight the leader is gathering, or leaving: not to be forestalled. */
+    if (!wal_idle(wal) && wal_seal(wal, NULL) == WAL_SEAL_SUBMITTED)
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
 
     atomic_fetch_add(&wal->followers, 1);
@@ -132,7 +134,8 @@ int keel_wal_commit(struct keel_wal *wal, keel_lsn lsn)
 
 void keel_wal_kick(struct keel_wal *wal)
 {
-    /* Reaps as well: nobody else may be looking, and a completion may be what the next write needs. */
+    /* Reaps as well: nobody else may be looking, and a completion may be what the next write needs.
+     */
     if (wal_seal(wal, NULL) == WAL_SEAL_SUBMITTED || atomic_load(&wal->pending_ios) > 0)
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
 }

@@ -39,65 +39,70 @@ struct io_uring_sqe;
 
 /* Direct transfers are in multiples of this everywhere in keel, whatever the device would allow. */
 #define KEEL_BLOCK_BYTES 4096u
-/* Largest single request that keel hands to the kernel as one; longer ones are refused (KEEL_ERANGE).
- * 1 MiB and more would be handed to a kernel worker thread instead of the device queue. */
+/* Largest single request that keel hands to the kernel as one; longer ones are refused
+ * (KEEL_ERANGE). 1 MiB and more would be handed to a kernel worker thread instead of the device
+ * queue. */
 #define KEEL_IO_BYTES_MAX (512u * 1024u)
 
 /* How requests reach a device. */
 enum keel_method {
-	KEEL_METHOD_AUTO = 0, /* uring, or sync where io_uring is not to be had (reported, never silent) */
-	KEEL_METHOD_URING,    /* io_uring; required: KEEL_EMETHOD when it cannot be had */
-	KEEL_METHOD_SYNC,     /* preadv2/pwritev2/fdatasync in the thread that drives */
-	KEEL_METHOD_SIM,      /* deterministic devices of a keel_sim (keel/sim.h) */
+    KEEL_METHOD_AUTO =
+        0,             /* uring, or sync where io_uring is not to be had (reported, never silent) */
+    KEEL_METHOD_URING, /* io_uring; required: KEEL_EMETHOD when it cannot be had */
+    KEEL_METHOD_SYNC,  /* preadv2/pwritev2/fdatasync in the thread that drives */
+    KEEL_METHOD_SIM,   /* deterministic devices of a keel_sim (keel/sim.h) */
 };
 
 /* How much a feature is wanted. PREFERRED: use it where it can be had and report why not. */
 enum keel_want {
-	KEEL_PREFERRED = 0,
-	KEEL_REQUIRED, /* refuse to open without it */
-	KEEL_OFF,      /* do not use it */
+    KEEL_PREFERRED = 0,
+    KEEL_REQUIRED, /* refuse to open without it */
+    KEEL_OFF,      /* do not use it */
 };
 
 /* Request classes, most urgent first. */
 enum keel_class {
-	KEEL_CLASS_WAL = 0,
-	KEEL_CLASS_READ,
-	KEEL_CLASS_PREFETCH,
-	KEEL_CLASS_WRITEBACK,
-	KEEL_CLASS_SCRUB,
-	KEEL_CLASS_HOST,
-	KEEL_CLASS_COUNT,
+    KEEL_CLASS_WAL = 0,
+    KEEL_CLASS_READ,
+    KEEL_CLASS_PREFETCH,
+    KEEL_CLASS_WRITEBACK,
+    KEEL_CLASS_SCRUB,
+    KEEL_CLASS_HOST,
+    KEEL_CLASS_COUNT,
 };
 
 /* ---------------------------------------------------------------- contexts */
 
 /* Who runs a context's callbacks. */
 enum keel_ctx_kind {
-	/* Bound to the thread that opened it: keel_ctx_poll is called there and nowhere else; it is
-	 * drained when that thread exits. */
-	KEEL_CTX_THREAD = 0,
-	/* Bound to no thread: callbacks run in whoever drives it (they must be KEEL_IO_ANY_THREAD). */
-	KEEL_CTX_SHARED,
+    /* Bound to the thread that opened it: keel_ctx_poll is called there and nowhere else; it is
+     * drained when that thread exits. */
+    KEEL_CTX_THREAD = 0,
+    /* Bound to no thread: callbacks run in whoever drives it (they must be KEEL_IO_ANY_THREAD). */
+    KEEL_CTX_SHARED,
 };
 
 struct keel_ctx_options {
-	uint32_t size;            /* sizeof(struct keel_ctx_options) */
-	enum keel_method method;  /* KEEL_METHOD_AUTO */
-	enum keel_ctx_kind kind;  /* KEEL_CTX_THREAD */
-	enum keel_want fixed;     /* registered buffers and files; KEEL_PREFERRED */
-	enum keel_want iopoll;    /* polled data ring; KEEL_PREFERRED */
-	uint32_t depth;           /* most requests in flight, 8 to 4096; 0 = 256 */
-	uint32_t queue_max;       /* most requests queued behind them; 0 = 16384 */
-	struct keel_sim *sim;     /* KEEL_METHOD_SIM only: borrowed until keel_ctx_close */
+    uint32_t size;           /* sizeof(struct keel_ctx_options) */
+    enum keel_method method; /* KEEL_METHOD_AUTO */
+    enum keel_ctx_kind kind; /* KEEL_CTX_THREAD */
+    enum keel_want fixed;    /* registered buffers and files; KEEL_PREFERRED */
+    enum keel_want iopoll;   /* polled data ring; KEEL_PREFERRED */
+    uint32_t depth;          /* most requests in flight, 8 to 4096; 0 = 256 */
+    uint32_t queue_max;      /* most requests queued behind them; 0 = 16384 */
+    struct keel_sim *sim;    /* KEEL_METHOD_SIM only: borrowed until keel_ctx_close */
 };
-#define KEEL_CTX_OPTIONS_DEFAULT {.size = sizeof(struct keel_ctx_options)}
+#define KEEL_CTX_OPTIONS_DEFAULT                \
+    {                                           \
+        .size = sizeof(struct keel_ctx_options) \
+    }
 
 /*
  * Open a context. options: borrowed for the call; NULL = defaults. *ret: the caller owns it.
  * Returns KEEL_EOPTION, KEEL_EMETHOD (a named method or REQUIRED feature cannot be had), -ENOMEM.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_open(const struct keel_ctx_options *options,
-					      struct keel_ctx **ret);
+                                              struct keel_ctx **ret);
 
 /* Drain (wait for every request in flight; queued ones are submitted and waited for too), then
  * free. Callbacks of the drained requests run before it returns. Owner thread. NULL: nothing. */
@@ -107,37 +112,41 @@ KEEL_PUBLIC void keel_ctx_close(struct keel_ctx *ctx);
  * The event loop's turn: dispatch what is queued, at most one enter, reap, run up to callbacks_max
  * host callbacks (0 = no limit), run pollers. With timeout_ns != 0 and nothing done, waits for
  * something to do (-1: as long as it takes; returns 0 at once if nothing is in flight or queued and
- * no poller waits). Returns the number of callbacks run, or a negative code. Owner thread only; a call from
- * inside a callback is KEEL_EBUSY.
+ * no poller waits). Returns the number of callbacks run, or a negative code. Owner thread only; a
+ * call from inside a callback is KEEL_EBUSY. 0 before the time is up means that something else was
+ * done, or that keel_ctx_wake was called; signals do not end it.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_poll(struct keel_ctx *ctx, unsigned callbacks_max,
-					      int64_t timeout_ns);
+                                              int64_t timeout_ns);
 
 /*
  * A file descriptor for epoll, libuv and the like: readable when keel_ctx_poll has something to
  * do. Owned by the context. Opened at the first call; from then on work that is submitted outside
- * keel_ctx_poll makes it readable too, so an event loop cannot sleep with work staged.
+ * keel_ctx_poll makes it readable too, so an event loop cannot sleep with work staged. The kernel
+ * completes requests in the thread that submitted them, which can end its epoll_wait early with
+ * EINTR: call it again. KEEL_ENOTSUP: iopoll is REQUIRED (a polled ring makes nothing readable),
+ * the method is sim, or the context is shared; KEEL_EBUSY: polled requests are in flight.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_fd(struct keel_ctx *ctx);
 
 /* What a context runs on, and why not on something better. Lent until keel_ctx_close. */
 struct keel_ctx_path {
-	const char *method;      /* "uring", "sync", "sim" */
-	bool iopoll;             /* data ring is polled */
-	bool fixed_buffers;      /* at least one arena chunk is registered */
-	bool fixed_files;
-	uint32_t setup_flags;    /* IORING_SETUP_* in force, 0 outside uring */
-	uint32_t depth;
-	uint64_t registered_bytes;
-	uint64_t refused_bytes;  /* of arenas in use here that could not be registered */
-	char why[256];           /* what was refused, why, and the remedy; "" when nothing was */
+    const char *method; /* "uring", "sync", "sim" */
+    bool iopoll;        /* data ring is polled */
+    bool fixed_buffers; /* at least one arena chunk is registered */
+    bool fixed_files;
+    uint32_t setup_flags; /* IORING_SETUP_* in force, 0 outside uring */
+    uint32_t depth;
+    uint64_t registered_bytes;
+    uint64_t refused_bytes; /* of arenas in use here that could not be registered */
+    char why[256];          /* what was refused, why, and the remedy; "" when nothing was */
 };
 KEEL_PUBLIC const struct keel_ctx_path *keel_ctx_path(struct keel_ctx *ctx);
 
 /* Counters of one context since it was opened; enters are io_uring_enter calls (uring) or read,
  * write and sync calls (sync). */
 struct keel_ctx_stats {
-	uint64_t enters, submitted, completed, reads, writes, syncs, bytes_read, bytes_written;
+    uint64_t enters, submitted, completed, reads, writes, syncs, bytes_read, bytes_written;
 };
 KEEL_PUBLIC void keel_ctx_stats(struct keel_ctx *ctx, struct keel_ctx_stats *ret);
 
@@ -146,14 +155,14 @@ KEEL_PUBLIC void keel_ctx_stats(struct keel_ctx *ctx, struct keel_ctx_stats *ret
 /*
  * Drive a context until done(arg) is true: dispatch, enter, reap, run KEEL_IO_ANY_THREAD callbacks;
  * or, when another thread is driving it already, sleep until that one has finished something.
- * Blocks. Any thread may drive any context. done is called often, in this thread, with no lock held;
- * it may submit work but must not block. Not from inside a callback (traps).
- * Progress: the driver reaps until its own condition holds and on leaving wakes exactly one
- * sleeper, which takes over. When nothing is in flight or queued on ctx and done() stays false,
- * returns KEEL_EBUSY: nothing that ctx could do will make it true. Else 0.
+ * Blocks. Any thread may drive any context. done is called often, in this thread, with no lock
+ * held; it may submit work but must not block. Not from inside a callback (traps). Progress: the
+ * driver reaps until its own condition holds and on leaving wakes exactly one sleeper, which takes
+ * over. When nothing is in flight or queued on ctx and done() stays false, returns KEEL_EBUSY:
+ * nothing that ctx could do will make it true. Else 0.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_drive(struct keel_ctx *ctx, bool (*done)(void *arg),
-					       void *arg);
+                                               void *arg);
 
 /* Dispatch what is queued and reap what is there, without waiting. Any thread. Returns how many
  * requests completed. When another thread is driving, only dispatches. */
@@ -164,117 +173,129 @@ KEEL_PUBLIC bool keel_in_callback(void);
 
 /*
  * A poller is how a layer above gives a context more to do in each keel_ctx_poll (the log's
- * asynchronous commits). poll: run up to `max` callbacks (0 = no limit), return how many; owner thread.
- * waiting: true while it expects something that `drive` (another context) will bring; keel_ctx_poll then
- * also drives that one and keel_ctx_fd also becomes readable when it has completions.
+ * asynchronous commits). poll: run up to `max` callbacks (0 = no limit), return how many; owner
+ * thread. waiting: true while it expects something that `drive` (another context) will bring;
+ * keel_ctx_poll then also drives that one and keel_ctx_fd also becomes readable when it has
+ * completions.
  */
 struct keel_poller {
-	int (*poll)(struct keel_poller *poller, unsigned max);
-	bool (*waiting)(struct keel_poller *poller);
-	/* The context closes: called in its owner's thread after the poller was taken off, to run or fail
-	 * what still waits. May be NULL if the poller is always removed before. */
-	void (*closed)(struct keel_poller *poller);
-	struct keel_ctx *drive; /* constant while added */
-	struct keel_poller *next_private;
+    int (*poll)(struct keel_poller *poller, unsigned max);
+    bool (*waiting)(struct keel_poller *poller);
+    /* The context closes: called in its owner's thread after the poller was taken off, to run or
+     * fail what still waits. May be NULL if the poller is always removed before. */
+    void (*closed)(struct keel_poller *poller);
+    struct keel_ctx *drive; /* constant while added */
+    struct keel_poller *next_private;
 };
 /* poller: borrowed until removed. Owner thread of ctx. */
 KEEL_PUBLIC void keel_ctx_poller_add(struct keel_ctx *ctx, struct keel_poller *poller);
 KEEL_PUBLIC void keel_ctx_poller_remove(struct keel_ctx *ctx, struct keel_poller *poller);
-/* Wake the owner out of keel_ctx_poll (or make its fd readable); on a SHARED context, let everyone who
- * sleeps in keel_ctx_drive look at its condition again. Any thread. */
+/* Wake the owner out of keel_ctx_poll (or make its fd readable); on a SHARED context, let everyone
+ * who sleeps in keel_ctx_drive look at its condition again. Any thread, also from a signal handler.
+ */
 KEEL_PUBLIC void keel_ctx_wake(struct keel_ctx *ctx);
 
 /* ---------------------------------------------------------------- devices */
 
 struct keel_device_options {
-	uint32_t size;
-	enum keel_want direct;   /* O_DIRECT; KEEL_REQUIRED unless said otherwise (0 = PREFERRED is
-				  * taken as REQUIRED: keel has no buffered mode) */
-	bool read_only;          /* shared lock instead of an exclusive one */
-	uint64_t create_bytes;   /* > 0: create the file (KEEL_EINUSE/-EEXIST if there), preallocate and
-				  * write zeroes, sync file and folder; multiple of KEEL_BLOCK_BYTES */
+    uint32_t size;
+    enum keel_want direct; /* O_DIRECT. PREFERRED is taken as REQUIRED, since nothing is downgraded
+                            * in silence; OFF: through the kernel's page cache, on purpose */
+    bool read_only;        /* shared lock instead of an exclusive one */
+    uint64_t create_bytes; /* > 0: create the file (KEEL_EINUSE/-EEXIST if there), preallocate and
+                            * write zeroes, sync file and folder; multiple of KEEL_BLOCK_BYTES */
 };
-#define KEEL_DEVICE_OPTIONS_DEFAULT {.size = sizeof(struct keel_device_options)}
+#define KEEL_DEVICE_OPTIONS_DEFAULT                \
+    {                                              \
+        .size = sizeof(struct keel_device_options) \
+    }
 
 struct keel_device_info {
-	uint64_t size_bytes;
-	uint32_t memory_align, offset_align;   /* statx DIOALIGN, or logical block size */
-	uint32_t logical_block, physical_block;
-	uint32_t max_transfer;
-	bool is_block, volatile_cache, fua, io_poll, rotational, direct;
-	uint32_t dev_major, dev_minor;         /* of the disk below, for /sys/dev/block */
-	char path[256];
+    uint64_t size_bytes;
+    uint32_t memory_align, offset_align; /* statx DIOALIGN, or logical block size */
+    uint32_t logical_block, physical_block;
+    uint32_t max_transfer;
+    bool is_block, volatile_cache, fua, io_poll, rotational, direct;
+    uint32_t dev_major, dev_minor; /* of the disk below, for /sys/dev/block */
+    char path[256];
 };
 
 /*
- * Open (or with create_bytes create) a device exclusively: OFD lock on files, O_EXCL on block devices.
- * On failure nothing is left behind. *ret: the caller owns it. info (may be NULL): says more about a
- * failure. Blocks. Errors: KEEL_EACCESS, KEEL_ENOTFOUND, KEEL_EINUSE, KEEL_EDIRECT, KEEL_ENOSPACE,
- * KEEL_EALIGN, -errno.
+ * Open (or with create_bytes create) a device exclusively: OFD lock on files, O_EXCL on block
+ * devices, waited for up to two seconds (a killed process holds its files until the kernel has
+ * taken its rings down). Created files have mode 0600. On failure nothing is left behind. *ret: the
+ * caller owns it. info (may be NULL): says more about a failure. Blocks. Errors: KEEL_EACCESS,
+ * KEEL_ENOTFOUND, KEEL_EINUSE, KEEL_EDIRECT, KEEL_ENOSPACE, KEEL_EALIGN, -errno.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_device_open(struct keel_ctx *ctx, const char *path,
-						 const struct keel_device_options *options,
-						 struct keel_err_info *info, struct keel_device **ret);
+                                                 const struct keel_device_options *options,
+                                                 struct keel_err_info *info,
+                                                 struct keel_device **ret);
 KEEL_PUBLIC void keel_device_close(struct keel_device *device);
 KEEL_PUBLIC const struct keel_device_info *keel_device_info(const struct keel_device *device);
-/* Grow a file to size_bytes: zeroes are written and synced before it returns 0; on failure the file has its
- * old size again. Blocks; may run beside other I/O. KEEL_ENOSPACE, -errno. */
+/* Grow a file to size_bytes: zeroes are written and synced before it returns 0; on failure the file
+ * has its old size again. Blocks; may run beside other I/O. KEEL_ENOSPACE, -errno. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_device_grow(struct keel_ctx *ctx, struct keel_device *device,
-						 uint64_t size_bytes);
+                                                 uint64_t size_bytes);
 
 /* Names. They block, and work on the simulated folder under KEEL_METHOD_SIM. rename replaces
  * an existing target; both are durable only after keel_path_sync(folder). */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_exists(struct keel_ctx *ctx, const char *path); /* 1, 0, <0 */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_mkdir(struct keel_ctx *ctx, const char *path);  /* 0 if there */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_exists(struct keel_ctx *ctx,
+                                                 const char *path); /* 1, 0, <0 */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_mkdir(struct keel_ctx *ctx,
+                                                const char *path); /* 0 if there */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_rename(struct keel_ctx *ctx, const char *from,
-						 const char *to);
+                                                 const char *to);
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_unlink(struct keel_ctx *ctx, const char *path);
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_sync(struct keel_ctx *ctx, const char *folder);
 /* Calls each(arg, name) for each entry except . and .. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_list(struct keel_ctx *ctx, const char *folder,
-					       void (*each)(void *arg, const char *name), void *arg);
+                                               void (*each)(void *arg, const char *name),
+                                               void *arg);
 
 /* ---------------------------------------------------------------- buffers */
 
 /*
- * An arena is one mapping from which all buffers of a store come, 4 KiB aligned, huge pages where they are to be
- * had. Each ring registers an arena chunk when it first transfers from it (first chunks first, so what is
- * allocated first is registered first when RLIMIT_MEMLOCK is short); a chunk that could not be registered is
- * used with plain opcodes, and keel_ctx_path says so.
+ * An arena is one mapping from which all buffers of a store come, 4 KiB aligned, huge pages where
+ * they are to be had. Each ring registers an arena chunk when it first transfers from it (first
+ * chunks first, so what is allocated first is registered first when RLIMIT_MEMLOCK is short); a
+ * chunk that could not be registered is used with plain opcodes, and keel_ctx_path says so.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_arena_create(size_t bytes, struct keel_arena **ret);
 /* Only after every context that used it is closed or drained, and no request refers to it. */
 KEEL_PUBLIC void keel_arena_destroy(struct keel_arena *arena);
-/* Cut bytes (rounded up to KEEL_BLOCK_BYTES, zeroed) from the arena; never given back. NULL when it is spent.
- * One thread at a time. */
+/* Cut bytes (rounded up to KEEL_BLOCK_BYTES, zeroed) from the arena; never given back. NULL when it
+ * is spent. One thread at a time. */
 KEEL_PUBLIC void *keel_arena_alloc(struct keel_arena *arena, size_t bytes);
 
 /* ---------------------------------------------------------------- requests */
 
 enum keel_op {
-	KEEL_OP_READ = 1,
-	KEEL_OP_WRITE,
-	KEEL_OP_SYNC, /* fdatasync: covers every write that had completed before it was submitted */
-	KEEL_OP_NOP,  /* nothing, with or without a device: measures the way there and back */
+    KEEL_OP_READ = 1,
+    KEEL_OP_WRITE,
+    KEEL_OP_SYNC, /* fdatasync: covers every write that had completed before it was submitted */
+    KEEL_OP_NOP,  /* nothing, with or without a device: measures the way there and back */
 };
 
 enum {
-	/* WRITE: durable when complete (RWF_DSYNC: FUA where the device has it, else write and flush). */
-	KEEL_IO_DSYNC = 1u << 0,
-	/* WRITE: followed by a linked fdatasync; complete when both are. Only from a call that stays inside
-	 * keel until it is complete: a thread that exits cancels what it linked. */
-	KEEL_IO_LINK_SYNC = 1u << 1,
-	/* The callback is part of a layer that knows how: it runs in whichever thread reaps, must not block and
-	 * must not drive; it may submit. Without it the callback runs in the owner's keel_ctx_poll. */
-	KEEL_IO_ANY_THREAD = 1u << 2,
+    /* WRITE: durable when complete (RWF_DSYNC: FUA where the device has it, else write and flush).
+     */
+    KEEL_IO_DSYNC = 1u << 0,
+    /* WRITE: followed by a linked fdatasync; complete when both are. Only from a call that stays
+     * inside keel until it is complete: a thread that exits cancels what it linked. */
+    KEEL_IO_LINK_SYNC = 1u << 1,
+    /* The callback is part of a layer that knows how: it runs in whichever thread reaps, must not
+     * block and must not drive; it may submit. Without it the callback runs in the owner's
+     * keel_ctx_poll. */
+    KEEL_IO_ANY_THREAD = 1u << 2,
 };
 
 /* Life of a request; docs/design/io-request.md has the table. */
 enum keel_io_state {
-	KEEL_IO_IDLE = 0,   /* the caller's */
-	KEEL_IO_QUEUED,     /* the scheduler's; can be cancelled */
-	KEEL_IO_SUBMITTED,  /* the device's: nobody touches buffer or fields */
-	KEEL_IO_DONE,       /* result known, callback not yet run */
+    KEEL_IO_IDLE = 0,  /* the caller's */
+    KEEL_IO_QUEUED,    /* the scheduler's; can be cancelled */
+    KEEL_IO_SUBMITTED, /* the device's: nobody touches buffer or fields */
+    KEEL_IO_DONE,      /* result known; the owner's keel_ctx_poll will run the callback */
 };
 
 /*
@@ -283,106 +304,112 @@ enum keel_io_state {
  * short transfers are continued inside.
  */
 struct keel_io {
-	/* filled in by the caller; untouched by it from submit to completion */
-	struct keel_device *device;
-	struct keel_arena *arena; /* the arena buf lies in, or NULL */
-	void *buf;                /* borrowed until complete; KEEL_BLOCK_BYTES aligned */
-	uint64_t offset_bytes;    /* multiple of KEEL_BLOCK_BYTES */
-	uint32_t len_bytes;       /* multiple of KEEL_BLOCK_BYTES, 1 to KEEL_IO_BYTES_MAX; 0 for SYNC */
-	uint8_t op;               /* enum keel_op */
-	uint8_t cls;              /* enum keel_class */
-	uint16_t flags;           /* KEEL_IO_* */
-	void (*done)(struct keel_io *io); /* may be NULL with keel_io_wait */
-	void *user;
+    /* filled in by the caller; untouched by it from submit to completion */
+    struct keel_device *device;
+    struct keel_arena *arena; /* the arena buf lies in, or NULL */
+    void *buf;                /* borrowed until complete; KEEL_BLOCK_BYTES aligned */
+    uint64_t offset_bytes;    /* multiple of KEEL_BLOCK_BYTES */
+    uint32_t len_bytes;       /* multiple of KEEL_BLOCK_BYTES, 1 to KEEL_IO_BYTES_MAX; 0 for SYNC */
+    uint8_t op;               /* enum keel_op */
+    uint8_t cls;              /* enum keel_class */
+    uint16_t flags;           /* KEEL_IO_* */
+    void (*done)(struct keel_io *io); /* may be NULL with keel_io_wait */
+    void *user;
 
-	/* valid in the callback and after keel_io_wait */
-	int32_t res; /* 0: all of it; negative: errno as the kernel gave it, -ECANCELED, KEEL_E* */
+    /* valid in the callback and after keel_io_wait */
+    int32_t res; /* 0: all of it; negative: errno as the kernel gave it, -ECANCELED, KEEL_E* */
 
-	/* keel's own */
-	struct {
-		struct keel_io *next, *prev;
-		struct keel_ctx *ctx;
-		uint32_t state; /* atomic: generation << 8 | enum keel_io_state */
-		uint32_t slot;
-		uint32_t done_bytes;
-		uint8_t parts, parts_done; /* expected; bit per part that came */
-		uint8_t phase, retries;
-		int32_t part_res[2];
-	} private_;
+    /* keel's own */
+    struct {
+        struct keel_io *next, *prev;
+        struct keel_ctx *ctx;
+        uint32_t state; /* atomic: generation << 8 | enum keel_io_state */
+        uint32_t slot;
+        uint32_t done_bytes;
+        uint8_t parts, parts_done; /* expected; bit per part that came */
+        uint8_t phase, retries;
+        int32_t part_res[2];
+        uint32_t sum; /* debug builds: of what a write carries */
+    } private_;
 };
 
 /*
- * Queue a request on a context; never blocks, never fails but with KEEL_EFULL (queue_max reached: poll, then try
- * again), KEEL_EALIGN, KEEL_ERANGE. Owner thread, or anyone on a KEEL_CTX_SHARED context. It goes to the device at
- * the next poll, kick, drive or wait, one enter for all.
+ * Queue a request on a context; never blocks, never fails but with KEEL_EFULL (queue_max reached:
+ * poll, then try again), KEEL_EALIGN, KEEL_ERANGE, KEEL_ECLOSED (the context is closing). Owner
+ * thread, or anyone on a KEEL_CTX_SHARED context. It goes to the device at the next poll, kick,
+ * drive or wait, one enter for all.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_io_submit(struct keel_ctx *ctx, struct keel_io *io);
-/* Drive until io is complete and return its res; its callback, if any and not ANY_THREAD, has been run by
- * this call. For requests that the caller itself submitted on a context it owns (or a shared one). */
+/* Drive until io is complete and return its res; its callback, if any and not ANY_THREAD, has been
+ * run by this call. For requests that the caller itself submitted on a context it owns (or a shared
+ * one). */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_io_wait(struct keel_ctx *ctx, struct keel_io *io);
 
 /* A request at one use of it: stays valid as a question after the request was used again. */
 struct keel_ioref {
-	struct keel_io *io; /* memory must stay mapped */
-	uint32_t gen;
+    struct keel_io *io; /* memory must stay mapped */
+    uint32_t gen;
 };
 KEEL_PUBLIC struct keel_ioref keel_io_ref(const struct keel_io *io);
 KEEL_PUBLIC bool keel_ioref_done(struct keel_ioref ref);
-/* Drive the context that ref is in flight on, whoever's it is, until ref is done (I6). ANY_THREAD requests
- * only (others: their state moves, their callback stays with the owner). */
+/* Drive the context that ref is in flight on, whoever's it is, until ref is done (I6). ANY_THREAD
+ * requests only (others: their state moves, their callback stays with the owner). */
 KEEL_PUBLIC void keel_ioref_wait(struct keel_ioref ref);
-/* The same without waiting, for those who come back later: keel_ctx_kick of the context that ref is in flight on, unless
- * that is ctx (which its owner polls anyway). */
+/* The same without waiting, for those who come back later: keel_ctx_kick of the context that ref is
+ * in flight on, unless that is ctx (which its owner polls anyway). */
 KEEL_PUBLIC void keel_ioref_kick(struct keel_ctx *ctx, struct keel_ioref ref);
 
-/* Take a request that is still queued back: 0 and it completes with -ECANCELED through its callback;
- * KEEL_EBUSY: it is at the device already and will complete by itself. Same threads as submit. */
+/* Take a request that is still queued back: 0 and it completes with -ECANCELED through its
+ * callback; KEEL_EBUSY: it is at the device already and will complete by itself. Same threads as
+ * submit. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_io_cancel(struct keel_ctx *ctx, struct keel_io *io);
 
 /*
- * Any SQE of the host's own on keel's loop (uring only; KEEL_ENOTSUP elsewhere). prep fills the SQE except
- * user_data, in this call; done runs in the owner's keel_ctx_poll for each CQE, with `more` true while
- * the operation is a multishot one that will post again. raw: borrowed until done with more == false.
+ * Any SQE of the host's own on keel's loop (uring only; KEEL_ENOTSUP elsewhere). prep fills the SQE
+ * except user_data, in this call; done runs in the owner's keel_ctx_poll for each CQE, with `more`
+ * true while the operation is a multishot one that will post again. raw: borrowed until done with
+ * more == false.
  */
 struct keel_raw {
-	void (*prep)(struct keel_raw *raw, struct io_uring_sqe *sqe);
-	void (*done)(struct keel_raw *raw, int32_t res, uint32_t cqe_flags, bool more);
-	void *user;
-	uint64_t private_[4];
+    void (*prep)(struct keel_raw *raw, struct io_uring_sqe *sqe);
+    void (*done)(struct keel_raw *raw, int32_t res, uint32_t cqe_flags, bool more);
+    void *user;
+    uint64_t private_[4];
 };
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_raw(struct keel_ctx *ctx, struct keel_raw *raw);
 
 /* ---------------------------------------------------------------- four-copy cell */
 
 /*
- * A small record kept in four copies in four blocks of a device (superblocks). A step writes and syncs the
- * copies one after another and counts when three are durable; open takes the newest valid copy (at least two
- * must be valid), and writes all four again before anything else is done.
- * Copy layout: {u64 magic, u32 crc32c (over the whole block with this field zero), u32 version, u64 generation,
- * u32 copy index, u32 payload length, payload}, docs/format/quad.md.
+ * A small record kept in four copies in four blocks of a device (superblocks). A step writes and
+ * syncs the copies one after another and counts when three are durable; open takes the newest valid
+ * copy (at least two must be valid), and writes all four again before anything else is done. Copy
+ * layout: {u64 magic, u32 crc32c (over the whole block with this field zero), u32 version, u64
+ * generation, u32 copy index, u32 payload length, payload}, docs/format/quad.md.
  */
 #define KEEL_QUAD_PAYLOAD_MAX 3968u
 struct keel_quad {
-	struct keel_device *device;
-	uint64_t offsets[4]; /* of the copies, in bytes */
-	uint64_t magic;
-	uint32_t version;    /* newest one this build can read */
-	/* under the caller's lock */
-	uint64_t generation;
-	struct keel_arena *arena; /* may be NULL */
-	void *block;              /* one KEEL_BLOCK_BYTES buffer, the caller's */
-	uint64_t steps_written;
+    struct keel_device *device;
+    uint64_t offsets[4]; /* of the copies, in bytes */
+    uint64_t magic;
+    uint32_t version; /* newest one this build can read */
+    /* under the caller's lock */
+    uint64_t generation;
+    struct keel_arena *arena; /* may be NULL */
+    void *block;              /* one KEEL_BLOCK_BYTES buffer, the caller's */
+    uint64_t steps_written;
 };
 /* First step on a fresh device: generation 1. Blocks. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_quad_create(struct keel_ctx *ctx, struct keel_quad *quad,
-						 const void *payload, uint32_t len);
-/* Read, choose, repair all four. ret: payload, *len: its length (in: room). Errors: KEEL_EFORMAT (no copy has
- * the magic), KEEL_EVERSION, KEEL_ESUPER (fewer than two valid), KEEL_EREAD. Blocks. repair false: read only. */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_quad_open(struct keel_ctx *ctx, struct keel_quad *quad, bool repair,
-					       void *ret, uint32_t *len);
+                                                 const void *payload, uint32_t len);
+/* Read, choose, repair all four. ret: payload, *len: its length (in: room). Errors: KEEL_EFORMAT
+ * (no copy has the magic), KEEL_EVERSION, KEEL_ESUPER (fewer than two valid), KEEL_EREAD. Blocks.
+ * repair false: read only. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_quad_open(struct keel_ctx *ctx, struct keel_quad *quad,
+                                               bool repair, void *ret, uint32_t *len);
 /* One step; 0 when at least three copies are durable. Any error means unknown: poison. Blocks. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_quad_step(struct keel_ctx *ctx, struct keel_quad *quad,
-					       const void *payload, uint32_t len);
+                                               const void *payload, uint32_t len);
 
 #ifdef __cplusplus
 }

@@ -71,7 +71,7 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_create(struct keel_ctx *ctx, struct kee
 
 /* How a log was found. */
 struct keel_wal_report {
-    uint8_t uuid[16];        /* of this log, as keel_wal_create gave it */
+    uint8_t uuid[16];                                  /* of this log, as keel_wal_create gave it */
     keel_lsn redo_lsn;                                 /* scan began here */
     keel_lsn end_lsn;                                  /* X: the log ends here */
     keel_lsn promise_lsn;                              /* largest promise seen */

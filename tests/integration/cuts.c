@@ -1,7 +1,7 @@
 /*
- * Goal: whatever the power cut, the store is there whole: E1, E2, E3 in the small. (tests/sim does it
- * in the large, with many clients and a model.)
- * Method: one deterministic run with history; a cut after each event, in each mode; open what is left.
+ * Goal: whatever the power cut, the store is there whole: E1, E2, E3 in the small. (tests/sim does
+ * it in the large, with many clients and a model.) Method: one deterministic run with history; a
+ * cut after each event, in each mode; open what is left.
  */
 #include <string.h>
 
@@ -44,8 +44,8 @@ Test(cuts, a_creation_cut_anywhere_is_complete_or_absent, .timeout = 120)
 }
 
 /*
- * Transaction n writes n into PAGES pages; so after a cut all of them hold the same number, which is
- * at least the last acknowledged one.
+ * Transaction n writes n into PAGES pages; so after a cut all of them hold the same number, which
+ * is at least the last acknowledged one.
  */
 struct run {
     struct world world;
@@ -163,7 +163,8 @@ Test(cuts, E3_a_cut_anywhere_in_a_checkpoint_loses_nothing, .timeout = 120)
 static void read_all(struct world *world, unsigned char *bytes)
 {
     for (unsigned page = 0; page < 64; page++)
-        expect_ok(keel_sim_peek(world->sim, "db/pages.keel", page * 4096u, bytes + page * 4096u, 4096));
+        expect_ok(
+            keel_sim_peek(world->sim, "db/pages.keel", page * 4096u, bytes + page * 4096u, 4096));
 }
 
 /* The user parts; headers hold LSNs of the recovering run. */

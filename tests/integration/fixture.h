@@ -53,11 +53,11 @@ struct keel_tx *begin(struct world *world);
 struct keel_tx *begin_nowait(struct world *world);
 struct keel_store_info info_of(struct world *world);
 
-#define expect_rc(expr, want)                                                              \
-    do {                                                                                   \
-        int rc_ = (expr);                                                                  \
-        cr_assert_eq(rc_, (want), "%s: %s, not %s", #expr, keel_err_name(rc_),             \
-                     keel_err_name(want));                                                 \
+#define expect_rc(expr, want)                                                  \
+    do {                                                                       \
+        int rc_ = (expr);                                                      \
+        cr_assert_eq(rc_, (want), "%s: %s, not %s", #expr, keel_err_name(rc_), \
+                     keel_err_name(want));                                     \
     } while (0)
 #define expect_ok(expr) expect_rc(expr, 0)
 

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statfs.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/endian.h"
 #include "base/crc32c.h"
+#include "base/endian.h"
 #include "tests/integration/fixture.h"
 #include "tests/support/table.h"
 
@@ -73,9 +73,12 @@ struct option_row {
     struct keel_options options;
 };
 
-#define ROW(name, value)                                          \
-    {                                                             \
-        #name, { .size = sizeof(struct keel_options), .name = value } \
+#define ROW(name, value)                                       \
+    {                                                          \
+#name,                                                 \
+        {                                                      \
+            .size = sizeof(struct keel_options), .name = value \
+        }                                                      \
     }
 
 static const struct option_row option_rows[] = {
@@ -152,9 +155,9 @@ Test(input, a_folder_whose_parent_is_missing_is_not_found, .timeout = 30)
     struct world world;
 
     real_world(&world);
-    strcat(world.path, "/deep/er");
+    snprintf(world.path, sizeof(world.path), "%s/deep/er", world.dir.path);
     expect_rc(try_open(&world, &info), KEEL_ENOTFOUND);
-    strcpy(world.path, "");
+    world.path[0] = '\0';
     expect_rc(try_open(&world, &info), KEEL_ENOTFOUND);
     memset(world.path, 'a', 500);
     world.path[500] = '\0';
@@ -399,14 +402,14 @@ Test(input, the_log_of_another_store_is_refused, .timeout = 30)
     real_world(&world);
     world_open(&world);
     world_close(&world);
-    strcpy(keep, world.path);
+    memcpy(keep, world.path, sizeof(keep));
     snprintf(first, sizeof(first), "%s/wal.keel", world.path);
-    strcat(world.path, "2");
+    snprintf(world.path, sizeof(world.path), "%s/db2", world.dir.path);
     world_open(&world);
     world_close(&world);
     snprintf(second, sizeof(second), "%s/wal.keel", world.path);
     cr_assert_eq(rename(second, first), 0);
-    strcpy(world.path, keep);
+    memcpy(world.path, keep, sizeof(keep));
     expect_rc(try_open(&world, &info), KEEL_EFORMAT);
     world_fini(&world);
 }
@@ -472,8 +475,10 @@ static void child_creates(const char *path, const struct keel_options *options)
     int rc = keel_open(ctx, path, options, NULL, &store);
     if (rc == KEEL_EINUSE)
         _exit(0);
-    if (rc != 0)
+    if (rc != 0) {
+        fprintf(stderr, "%s\n", keel_err_name(rc));
         _exit(3);
+    }
     struct keel_tx *tx;
     keel_pageno page;
     if (keel_tx_begin(ctx, store, NULL, &tx) != 0 || keel_tx_alloc(tx, &page) != 0 ||
@@ -519,7 +524,8 @@ Test(input, a_disk_too_full_for_a_new_store_gets_nothing, .timeout = 60)
 
         world_init_sim(&world, make_sim(bytes, false, bytes));
         expect_rc(try_open(&world, &info), KEEL_ENOSPACE);
-        const char *names[] = {"db/store.keel", "db/store.keel.tmp", "db/wal.keel", "db/pages.keel"};
+        const char *names[] = {"db/store.keel", "db/store.keel.tmp", "db/wal.keel",
+                               "db/pages.keel"};
         for (unsigned i = 0; i < 4; i++)
             expect_rc(keel_path_exists(world.ctx, names[i]), 0);
         world_fini(&world);

@@ -38,9 +38,8 @@ static void start_and_fall_silent(struct silent *silent)
     int started = keel_pagecache_writeback(silent->ctx, keel_store_cache(world->store),
                                            KEEL_LSN_MAX, 0, false);
     cr_assert(started >= 0 || started == KEEL_PENDING, "%s", keel_err_name(started));
-    cr_assert_geq(keel_page_prefetch(silent->ctx, keel_store_space(world->store), silent->cold,
-                                     COLD),
-                  0);
+    cr_assert_geq(
+        keel_page_prefetch(silent->ctx, keel_store_space(world->store), silent->cold, COLD), 0);
     silent->commit = (struct keel_commit){.done = note_ack, .user = silent};
     expect_ok(keel_tx_commit_async(tx, &silent->commit));
 }
@@ -129,6 +128,7 @@ Test(threads, I6_a_thread_that_falls_silent_stops_nobody, .timeout = 60)
 static void go_on_nowait(struct silent *silent)
 {
     struct world *world = silent->world;
+    uint64_t checkpoints = info_of(world).checkpoints;
 
     for (unsigned i = 0; i < COLD; i++) {
         struct keel_tx *tx = begin_nowait(world);
@@ -143,7 +143,6 @@ static void go_on_nowait(struct silent *silent)
         keel_tx_abort(tx);
     }
     /* And its write-back is what a checkpoint made by ticks alone waits for. */
-    uint64_t checkpoints = info_of(world).checkpoints;
     for (unsigned turn = 0; turn < 2000 && info_of(world).checkpoints == checkpoints; turn++) {
         cr_assert_geq(keel_tick(world->ctx, world->store), 0);
         cr_assert_geq(keel_ctx_poll(world->ctx, 0, 1000000), 0);

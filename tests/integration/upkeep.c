@@ -22,7 +22,8 @@ static void expect_filled(struct world *world, keel_pageno pageno, unsigned char
 
     expect_ok(keel_read(world->ctx, world->store, pageno, 0, &page));
     for (uint32_t i = 0; i < page.len; i++)
-        cr_assert_eq(((unsigned char *)page.data)[i], byte, "page %llu", (unsigned long long)pageno);
+        cr_assert_eq(((unsigned char *)page.data)[i], byte, "page %llu",
+                     (unsigned long long)pageno);
     keel_page_unfix(&page);
 }
 

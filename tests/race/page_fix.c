@@ -93,7 +93,7 @@ static void *work(void *arg)
         if (prng_chance(&prng, 1, 3))
             add(ctx, pageno);
         else
-            look(ctx, pageno, 0);
+            look(ctx, pageno, prng_chance(&prng, 1, 4) ? KEEL_FIX_NOWAIT : 0);
         if (prng_chance(&prng, 1, 16)) {
             keel_pageno ahead[4];
             for (unsigned k = 0; k < 4; k++)

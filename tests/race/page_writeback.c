@@ -4,7 +4,8 @@
  * Writers change pages, each change with an LSN of its own; the log is a number that flushers move.
  * A checkpointer takes a cut, writes back until no recLSN lies below it, and then reads every page
  * from the device: it must hold at least the last change before the cut (E3), and nothing that the
- * log did not hold when it was read (P1).
+ * log did not hold when it was read (P1). The checksum of what is read shows that nobody changed a
+ * copy while the device had it (I2).
  */
 #include <pthread.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 /*
- * Many threads on one store, for ThreadSanitizer: transactions that move units between pages, readers
- * that must see each page whole, allocation and freeing, checkpoints, ticks, and the background
- * thread. Afterwards the sum over all pages is what it was, also after opening again.
+ * Many threads on one store, for ThreadSanitizer: transactions that move units between pages,
+ * readers that must see each page whole, allocation and freeing, checkpoints, ticks, and the
+ * background thread. Afterwards the sum over all pages is what it was, also after opening again.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -22,13 +22,13 @@ static struct keel_store *store;
 static keel_pageno pages[PAGES];
 static _Atomic unsigned running;
 
-#define MUST(expr)                                                                    \
-    do {                                                                              \
-        int must_ = (expr);                                                           \
-        if (must_ != 0) {                                                             \
+#define MUST(expr)                                                                               \
+    do {                                                                                         \
+        int must_ = (expr);                                                                      \
+        if (must_ != 0) {                                                                        \
             fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #expr, keel_err_name(must_)); \
-            exit(1);                                                                  \
-        }                                                                             \
+            exit(1);                                                                             \
+        }                                                                                        \
     } while (0)
 
 static struct keel_ctx *open_ctx(void)

@@ -235,10 +235,23 @@ static struct commit_slot *free_slot(struct client *client)
     return NULL;
 }
 
-static int do_commit(struct world *world, struct client *client, struct commit_slot *slot)
+/* The transaction is in the log, or may be: from here on the model has it. Returns its index. */
+static uint32_t committed(struct world *world, const struct client *client, uint64_t append_event,
+                          keel_lsn lsn)
 {
-    struct model_tx tx = {.append_event = keel_sim_events(world->sim)};
-    keel_lsn before = world->model->lsn_max;
+    struct model_tx tx = {.append_event = append_event, .lsn = lsn};
+
+    if (lsn <= world->model->lsn_max)
+        world_violation(world, "LSN %llu was given out again: %llu was seen before",
+                        (unsigned long long)lsn, (unsigned long long)world->model->lsn_max);
+    apply_steps(world, client, &tx);
+    world->committed++;
+    return model_commit(world->model, &tx);
+}
+
+static int commit_async(struct world *world, struct client *client, struct commit_slot *slot)
+{
+    uint64_t event = keel_sim_events(world->sim);
 
     slot->world = world;
     slot->commit = (struct keel_commit){.done = committed_cb, .user = slot};
@@ -249,17 +262,31 @@ static int do_commit(struct world *world, struct client *client, struct commit_s
     client->state = CLIENT_IDLE;
     if (rc)
         return rc;
-
-    tx.lsn = slot->commit.lsn;
-    if (tx.lsn <= before)
-        world_violation(world, "LSN %llu was given out again: %llu was seen before",
-                        (unsigned long long)tx.lsn, (unsigned long long)before);
-    apply_steps(world, client, &tx);
-    slot->index = model_commit(world->model, &tx);
+    slot->index = committed(world, client, event, slot->commit.lsn);
     slot->busy = true;
     world->outstanding++;
-    world->committed++;
     return 0;
+}
+
+static int commit_blocking(struct world *world, struct client *client)
+{
+    uint64_t event = keel_sim_events(world->sim);
+    keel_lsn lsn = 0;
+
+    int rc = keel_tx_commit(client->tx, &lsn);
+    if (rc == KEEL_PENDING)
+        return rc;
+    client->tx = NULL;
+    client->state = CLIENT_IDLE;
+    if (rc == 0) {
+        uint32_t index = committed(world, client, event, lsn);
+        model_ack(world->model, index, keel_sim_events(world->sim));
+        world->blocking++;
+    } else if (rc == KEEL_EPOISON) {
+        /* Nobody knows whether it will be there. It is the last one of this life. */
+        committed(world, client, event, keel_wal_tail(keel_store_wal(world->store)) + 1);
+    }
+    return rc;
 }
 
 static void give_up(struct world *world, struct client *client)
@@ -319,7 +346,8 @@ static void client_finish(struct world *world, struct client *client)
     }
     if (!slot || world->model->tx_count == MODEL_TX_MAX)
         return;
-    int rc = do_commit(world, client, slot);
+    int rc = prng_chance(&world->prng, 1, 8) ? commit_blocking(world, client)
+                                             : commit_async(world, client, slot);
     if (rc)
         handle(world, client, rc, "commit");
 }

@@ -13,7 +13,9 @@
 X(seeds,          1, "seeds") \
 X(events,         1, "device events in their histories") \
 X(transactions,   1, "transactions committed in them") \
+X(blocking,       1, "of them waited for") \
 X(states,         1, "crash states checked") \
+X(same,           1, "of them the very bytes of the one before, not recovered again") \
 X(recoveries,     1, "recoveries run") \
 X(in_flight,      1, "states with two or more log writes in flight") \
 X(out_of_order,   1, "states with completions out of order") \

@@ -23,7 +23,7 @@
 #include "tests/sim/proof.h"
 
 #define JOBS_MAX       256u
-#define SEEDS_DEFAULT  200u
+#define SEEDS_DEFAULT  100u
 #define COVERAGE_SEEDS 24u /* fewer seeds than this need not reach every kind */
 
 struct options {

@@ -29,6 +29,7 @@
 #define FIRST_LIFE_MAX 120u /* transactions */
 #define RECUT_ONE_IN   24u  /* cuts whose recovery is cut too */
 #define RECUT_ALL      512u /* of all cuts: at every event of the recovery */
+#define RECUT_DEPTH    3u   /* a recovery inside a recovery inside a recovery */
 #define TWICE_ONE_IN   24u
 #define EXTEND_ONE_IN  24u
 #define EXTEND_CUTS    4u
@@ -45,7 +46,9 @@ struct proof {
     struct span reopen[LIVES]; /* events of the recoveries in place; [0] unused */
     struct model model, fork;
     struct world main, cut, again; /* the history; a cut of it; a cut of that */
-    unsigned char *bytes[2];       /* page files, to compare */
+    struct model_state lost;       /* of the cut after lost_event that lost all */
+    uint64_t lost_event;
+    unsigned char *bytes[2]; /* page files, to compare */
     char text[512];
 };
 
@@ -270,8 +273,9 @@ static bool compare_again(struct proof *proof, const struct model_state *first,
     return !proof->again.violation[0];
 }
 
-/* Cut the recovery that ran on sim after one of its events, and recover again. */
-static bool recut_at(struct proof *proof, struct keel_sim *sim, uint64_t event,
+/* Cut the recovery that ran on sim after one of its events, and recover again; `depth` more times
+ * inside that recovery. */
+static bool recut_at(struct proof *proof, struct keel_sim *sim, uint64_t event, unsigned depth,
                      const struct model_state *first)
 {
     uint64_t cut_event = proof->progress->event;
@@ -279,7 +283,7 @@ static bool recut_at(struct proof *proof, struct keel_sim *sim, uint64_t event,
     struct keel_sim *copy;
     uint32_t mode = (uint32_t)(draw_at(proof, event, 7, 3) % KEEL_CUT_MODES);
 
-    if (cut_sim(proof, sim, event, mode, false, NULL, &copy))
+    if (cut_sim(proof, sim, event, mode, depth > 0, NULL, &copy))
         return fail(proof, "recovery cannot be cut", NULL);
     proof->coverage->in_recovery++;
     proof->coverage->states++;
@@ -289,7 +293,11 @@ static bool recut_at(struct proof *proof, struct keel_sim *sim, uint64_t event,
                 compare_again(proof, first, &second, len);
     if (!good)
         return fail(proof, "cut inside recovery", &proof->again);
+    uint64_t events = keel_sim_events(copy);
     world_kill(&proof->again);
+    if (depth > 0 &&
+        !recut_at(proof, copy, draw_at(proof, event, depth, 4) % (events + 1), depth - 1, first))
+        return false;
     keel_sim_destroy(copy);
     return true;
 }
@@ -300,11 +308,11 @@ static bool recut(struct proof *proof, struct keel_sim *sim, uint64_t events, ui
     set_phase(proof, "recovery cut");
     if (draw % RECUT_ALL == 0) {
         for (uint64_t event = 0; event <= events; event++)
-            if (!recut_at(proof, sim, event, first))
+            if (!recut_at(proof, sim, event, 0, first))
                 return false;
         return true;
     }
-    return recut_at(proof, sim, draw / RECUT_ALL % (events + 1), first);
+    return recut_at(proof, sim, draw / RECUT_ALL % (events + 1), draw % (RECUT_DEPTH + 1), first);
 }
 
 /* Work on the recovered store; cut that; what comes back must fit a model that begins with what the
@@ -419,6 +427,31 @@ static bool check_deeper(struct proof *proof, struct keel_sim *sim, uint64_t eve
     return draw % TWICE_ONE_IN != 2 || twice(proof, sim, state);
 }
 
+/* Did the event put nothing on the medium for good? Then a cut that loses all the rest leaves the
+ * very bytes that it left an event earlier. */
+static bool nothing_durable(const struct keel_sim *sim, uint64_t event)
+{
+    for (uint32_t i = 0; i < sim->writes; i++)
+        if (sim->write[i]->event_durable == event)
+            return false;
+    for (uint32_t i = 0; i < sim->ops; i++)
+        if (sim->op[i].event_durable == event)
+            return false;
+    return true;
+}
+
+/* Bytes that were recovered already are only judged again: more may be owed by now. */
+static bool judge_same(struct proof *proof, uint64_t event)
+{
+    uint32_t kept, owed;
+
+    proof->coverage->same++;
+    if (!judge(&proof->cut, &proof->model, event, &proof->lost, &kept, &owed))
+        return fail(proof, "recovery", &proof->cut);
+    count_kept(proof, event, kept, owed);
+    return true;
+}
+
 static bool check_cut(struct proof *proof, uint64_t event, uint32_t mode)
 {
     struct world *world = &proof->cut;
@@ -435,12 +468,22 @@ static bool check_cut(struct proof *proof, uint64_t event, uint32_t mode)
     if (cut_sim(proof, proof->sim, event, mode, deeper, &info, &sim))
         return fail(proof, "cannot be cut", NULL);
     count_cut(proof, event, &info);
+    if (mode == KEEL_CUT_LOSE_ALL && !deeper && proof->lost_event + 1 == event &&
+        nothing_durable(proof->sim, event)) {
+        keel_sim_destroy(sim);
+        proof->lost_event = event;
+        return judge_same(proof, event);
+    }
 
     bool good = recover(proof, world, sim, &proof->model, event, deeper, &state) &&
                 judge(world, &proof->model, event, &state, &kept, &owed);
     if (!good)
         return fail(proof, "recovery", world);
     count_kept(proof, event, kept, owed);
+    if (mode == KEEL_CUT_LOSE_ALL) {
+        proof->lost_event = event;
+        proof->lost = state;
+    }
     if (deeper && !check_deeper(proof, sim, event, kept, &state, draw))
         return false;
     world_kill(world);
@@ -485,6 +528,7 @@ static void count_history(struct proof *proof)
     coverage->seeds++;
     coverage->events += keel_sim_events(proof->sim);
     coverage->transactions += proof->model.tx_count;
+    coverage->blocking += proof->main.blocking;
     coverage->laps += proof->main.laps > 0;
     coverage->checkpoints += proof->main.checkpoints;
     coverage->aborts += proof->main.aborted;
@@ -497,6 +541,7 @@ bool proof_seed(struct proof *proof, uint64_t seed, const char **ret_text)
     proof->progress->seed = seed;
     proof->progress->event = proof->progress->mode = 0;
     proof->sim = NULL;
+    proof->lost_event = PROOF_ANY - 1;
     *ret_text = proof->text;
     settings_draw(&proof->settings, seed);
 

@@ -56,7 +56,7 @@ void world_init(struct world *world, const struct settings *settings, struct kee
     world->sim = sim;
     world->model = model;
     world->growths = 0;
-    world->checkpoints = world->laps = world->aborted = world->conflicts = 0;
+    world->checkpoints = world->laps = world->aborted = world->conflicts = world->blocking = 0;
     world->violation[0] = '\0';
     prng_seed(&world->prng, seed);
 }

@@ -95,7 +95,7 @@ struct world {
     /* what happened, for coverage */
     struct span growth[WORLD_SPANS_MAX];
     uint32_t growths;
-    uint64_t checkpoints, laps, aborted, conflicts;
+    uint64_t checkpoints, laps, aborted, conflicts, blocking;
 
     char violation[256]; /* "" while all is well */
 };

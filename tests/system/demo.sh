@@ -1,6 +1,7 @@
 #!/bin/sh
 # keel demo: passes on a new store, and again on the store it left, with other writers.
 . "$(dirname "$0")/common.inc"
+need pgrep
 
 expect 0 "$KEEL" demo --path "$DIR/store" --seconds 2
 demo_passed

@@ -2,6 +2,7 @@
 # Kill the demo itself, worker and all, at odd moments, again and again on one store: whatever it had
 # reached, the next run recovers, finds everything whole, and passes.
 . "$(dirname "$0")/common.inc"
+need pgrep
 
 for tenths in 1 3 6 9 14; do
 	"$KEEL" demo --path "$DIR/store" --seconds 30 --writers 4 >/dev/null 2>&1 &

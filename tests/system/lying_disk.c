@@ -1,7 +1,7 @@
 /*
- * A library to preload: after LIE_AFTER writes to LIE_FILE by this process, such writes report success
- * and do nothing. What is acknowledged from then on is not on the disk, and the demo must say so.
- * (Only the `sync` method writes through the C library, so io_uring has to be denied.)
+ * A library to preload: after LIE_AFTER writes to LIE_FILE by this process, such writes report
+ * success and do nothing. What is acknowledged from then on is not on the disk, and the demo must
+ * say so. (Only the `sync` method writes through the C library, so io_uring has to be denied.)
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -2,6 +2,7 @@
 # One store, two processes: the second is refused with the error's name and a remedy in one line, and the first
 # goes on undisturbed.
 . "$(dirname "$0")/common.inc"
+need pgrep
 
 "$KEEL" demo --path "$DIR/store" --seconds 8 >"$DIR/first" 2>&1 &
 first=$!

@@ -1,6 +1,7 @@
 #!/bin/sh
 # keel wal verify: 0 clean, 1 torn tail, 3 corrupt, 4 could not be read; changes nothing.
 . "$(dirname "$0")/common.inc"
+need pgrep
 need python3
 
 log() { json "$DIR/report" "j[\"$1\"]"; }

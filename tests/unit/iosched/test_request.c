@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "iosched/ctx.h"
@@ -34,6 +35,33 @@ Test(request, only_queued_reaches_the_device_and_only_done_waits_for_the_owner)
         }
     }
     cr_assert(!ios_request_edge((enum keel_io_state)STATES, KEEL_IO_IDLE));
+}
+
+/* The page about the life of a request has the same tables as the code. */
+static bool page_has(const char *line)
+{
+    FILE *page = fopen(KEEL_TEST_DATA "/../docs/design/io-request.md", "r");
+    char buf[512];
+    bool found = false;
+
+    cr_assert_not_null(page);
+    while (!found && fgets(buf, sizeof(buf), page))
+        found = strcmp(buf, line) == 0;
+    fclose(page);
+    return found;
+}
+
+Test(request, the_page_in_the_documents_says_the_same)
+{
+#define STATE_LINE(name, owner, list, fields, meaning) \
+    "| " #name " | " owner " | " list " | " fields " | " meaning " |\n",
+#define EDGE_LINE(from, to, why)  "| " #from " | " #to " | " why " |\n",
+#define ARROW_LINE(from, to, why) "    " #from " --> " #to "\n",
+    static const char *const lines[] = {IOS_REQUEST_STATES(STATE_LINE) IOS_REQUEST_EDGES(EDGE_LINE)
+                                            IOS_REQUEST_EDGES(ARROW_LINE)};
+
+    for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        cr_assert(page_has(lines[i]), "not there: %s", lines[i]);
 }
 
 /* I1: the owner of a request is who its state says, so a missing edge is a trap. */
@@ -147,8 +175,8 @@ static const struct {
     unsigned flags;
     int32_t part[2];
     enum ios_verdict verdict;
-    int32_t res;       /* when finished */
-    uint32_t done;     /* bytes that count, when again */
+    int32_t res;   /* when finished */
+    uint32_t done; /* bytes that count, when again */
 } settles[] = {
     {"whole read", KEEL_OP_READ, 0, {16384, 0}, IOS_FINISHED, 0, 0},
     {"short read", KEEL_OP_READ, 0, {8192, 0}, IOS_AGAIN, 0, 8192},
@@ -162,11 +190,21 @@ static const struct {
     {"sync", KEEL_OP_SYNC, 0, {0, 0}, IOS_FINISHED, 0, 0},
     {"failed sync is final", KEEL_OP_SYNC, 0, {-EAGAIN, 0}, IOS_FINISHED, -EAGAIN, 0},
     {"pair", KEEL_OP_WRITE, KEEL_IO_LINK_SYNC, {16384, 0}, IOS_FINISHED, 0, 0},
-    {"pair, write fails", KEEL_OP_WRITE, KEEL_IO_LINK_SYNC, {-EFBIG, -ECANCELED}, IOS_FINISHED,
-     -EFBIG, 0},
+    {"pair, write fails",
+     KEEL_OP_WRITE,
+     KEEL_IO_LINK_SYNC,
+     {-EFBIG, -ECANCELED},
+     IOS_FINISHED,
+     -EFBIG,
+     0},
     {"pair, short write", KEEL_OP_WRITE, KEEL_IO_LINK_SYNC, {4096, -ECANCELED}, IOS_AGAIN, 0, 4096},
     {"pair, sync fails", KEEL_OP_WRITE, KEEL_IO_LINK_SYNC, {16384, -EIO}, IOS_FINISHED, -EIO, 0},
-    {"pair, sync cancelled", KEEL_OP_WRITE, KEEL_IO_LINK_SYNC, {16384, -ECANCELED}, IOS_AGAIN, 0,
+    {"pair, sync cancelled",
+     KEEL_OP_WRITE,
+     KEEL_IO_LINK_SYNC,
+     {16384, -ECANCELED},
+     IOS_AGAIN,
+     0,
      16384},
     {"pair, thread gone", KEEL_OP_WRITE, KEEL_IO_LINK_SYNC, {16384, -EFAULT}, IOS_AGAIN, 0, 16384},
 };

@@ -107,9 +107,39 @@ Test(uring, is_refused_with_the_kernels_own_error)
     cr_assert_str_eq(why, "");
 }
 
+/* A submit that ends between a write and its sync cuts the chain, and is noticed. */
+Test(uring, a_chain_that_was_cut_is_noticed)
+{
+    struct uring_ring ring;
+    char why[256];
+
+    if (!fixture_has_uring("cut"))
+        return;
+    cr_assert_eq(open_poorer(&ring, why, sizeof(why)), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        struct io_uring_sqe *sqe = uring_ring_sqe(&ring);
+        sqe->opcode = IORING_OP_NOP;
+        sqe->flags = i == 0 ? IOSQE_IO_LINK : 0;
+        sqe->user_data = 0x100 + i;
+    }
+    uring_ring_announce(&ring);
+    cr_assert_eq(ring.to_submit, 2);
+    ring.to_submit = 1; /* as a kernel short of memory would */
+    cr_assert_eq(uring_ring_enter(&ring, 0), 1);
+    cr_assert(uring_ring_left(&ring));
+    cr_assert_eq(uring_ring_cut(&ring), 0x100);
+
+    uring_ring_announce(&ring);
+    cr_assert_eq(uring_ring_enter(&ring, 1), 1);
+    cr_assert(!uring_ring_left(&ring));
+    cr_assert_eq(uring_ring_cut(&ring), 0);
+    uring_ring_close(&ring);
+}
+
 /* ------------------------------------------------------------- refused by a policy */
 
-/* From now on io_uring_setup fails in this process as a container's seccomp profile lets it fail. */
+/* From now on io_uring_setup fails in this process as a container's seccomp profile lets it fail.
+ */
 static void deny_uring(int error)
 {
     struct sock_filter filter[] = {
@@ -278,8 +308,8 @@ Test(uring, memory_that_cannot_be_registered_is_used_all_the_same_and_reported)
 
     if (!fixture_has_uring("memlock"))
         return;
+    limit_locked_memory(192 * 1024); /* enough for a ring */
     fixture_open_method(&f, KEEL_METHOD_URING);
-    limit_locked_memory(64 * 1024);
     struct keel_io io = fixture_io(&f, KEEL_OP_WRITE, 0, 1, 0);
     cr_assert_eq(fixture_run(&f, &io), 0);
 
@@ -317,6 +347,38 @@ Test(uring, polling_that_is_required_is_refused_where_the_disk_cannot)
     }
     keel_device_close(opened);
     keel_ctx_close(ctx);
+    fixture_close(&f);
+}
+
+/*
+ * The polled ring, on a device that says it polls and does not: what the kernel refuses to poll
+ * goes to the sync ring, what it takes is found by turning again and again.
+ */
+Test(uring, a_device_that_polls_only_in_name_is_served_by_the_sync_ring)
+{
+    struct keel_io ios[16];
+    struct fixture f;
+
+    if (!fixture_has_uring("polled"))
+        return;
+    fixture_open_method(&f, KEEL_METHOD_URING);
+    f.device->info.io_poll = true;
+    for (unsigned round = 0; round < 4; round++) {
+        memset(f.memory, (int)round + 1, 16 * BLOCK);
+        for (unsigned i = 0; i < 16; i++) {
+            ios[i] = fixture_io(&f, KEEL_OP_WRITE, i, 1, i % 4 == 0 ? KEEL_IO_LINK_SYNC : 0);
+            cr_assert_eq(keel_io_submit(f.ctx, &ios[i]), 0);
+        }
+        for (unsigned i = 0; i < 16; i++)
+            cr_assert_eq(keel_io_wait(f.ctx, &ios[i]), 0);
+        memset(f.memory, 0, 16 * BLOCK);
+        struct keel_io io = fixture_io(&f, KEEL_OP_READ, 0, 16, 0);
+        cr_assert_eq(fixture_run(&f, &io), 0);
+        cr_assert_eq(f.memory[16 * BLOCK - 1], round + 1);
+    }
+    cr_assert(keel_ctx_path(f.ctx)->iopoll);
+    cr_assert_geq(keel_ctx_fd(f.ctx), 0, "an event loop ends polling");
+    cr_assert(!keel_ctx_path(f.ctx)->iopoll);
     fixture_close(&f);
 }
 

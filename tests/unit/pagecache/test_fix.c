@@ -567,6 +567,13 @@ static void real_change(keel_pageno pageno, int fill, enum keel_fix_mode mode, k
     keel_page_unfix(&page);
 }
 
+static void real_flush(void)
+{
+    while (keel_pagecache_writeback(r.ctx, r.cache, KEEL_LSN_MAX, 0, true) > 0 ||
+           keel_pagecache_wait_any(r.cache))
+        ;
+}
+
 static void *read_page_5(void *arg)
 {
     struct keel_ctx *ctx;
@@ -591,9 +598,7 @@ Test(fix, reader_drives_the_read_that_a_silent_thread_began_I6, .timeout = 30)
 
     real_open();
     real_change(5, 55, KEEL_FIX_NEW, 10);
-    while (keel_pagecache_writeback(r.ctx, r.cache, KEEL_LSN_MAX, 0, true) > 0 ||
-           keel_pagecache_wait_any(r.cache))
-        ;
+    real_flush();
     cr_assert_eq(keel_pagecache_evict(r.cache, 16), 16);
 
     /* This thread begins the read and then never calls keel until the other one is through. */
@@ -603,6 +608,54 @@ Test(fix, reader_drives_the_read_that_a_silent_thread_began_I6, .timeout = 30)
     cr_assert_eq(pthread_join(thread, &ok), 0);
 
     cr_assert(ok == &r);
+    real_close();
+}
+
+/* Fix without waiting on another context than the silent one, coming back until it is there. */
+static int come_back_for(keel_pageno pageno)
+{
+    struct keel_ctx *ctx;
+    struct keel_page page;
+    int rc;
+
+    cr_assert_eq(keel_ctx_open(NULL, &ctx), 0);
+    while ((rc = keel_page_fix(ctx, r.space, pageno, KEEL_FIX_SHARED, KEEL_FIX_NOWAIT, NULL,
+                               &page)) == KEEL_PENDING)
+        cr_assert_geq(keel_ctx_poll(ctx, 0, 0), 0);
+    if (rc == 0) {
+        rc = *(unsigned char *)page.data;
+        keel_page_unfix(&page);
+    }
+    keel_ctx_close(ctx);
+    return rc;
+}
+
+Test(fix, nowait_moves_along_the_read_that_a_silent_context_began_I6, .timeout = 30)
+{
+    struct keel_page page;
+
+    real_open();
+    real_change(5, 55, KEEL_FIX_NEW, 10);
+    real_flush();
+    cr_assert_eq(keel_pagecache_evict(r.cache, 16), 16);
+
+    cr_assert_eq(keel_page_fix(r.ctx, r.space, 5, KEEL_FIX_SHARED, KEEL_FIX_NOWAIT, NULL, &page),
+                 KEEL_PENDING);
+    cr_assert_eq(come_back_for(5), 55);
+    real_close();
+}
+
+Test(fix, nowait_moves_along_the_writes_that_a_silent_context_began_I6, .timeout = 30)
+{
+    real_open();
+    real_change(20, 77, KEEL_FIX_NEW, 10);
+    real_flush();
+    cr_assert_eq(keel_pagecache_evict(r.cache, 16), 16);
+    for (keel_pageno p = 0; p < 16; p++)
+        real_change(p, (int)p, KEEL_FIX_NEW, 100 + p);
+
+    cr_assert_gt(keel_pagecache_writeback(r.ctx, r.cache, KEEL_LSN_MAX, 0, true), 0);
+    cr_assert_eq(come_back_for(20), 77);
     real_close();
 }
 

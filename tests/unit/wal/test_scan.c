@@ -339,6 +339,40 @@ Test(wal_scan, E1_every_cut_gives_the_acknowledged_groups_and_a_prefix)
     }
 }
 
+/*
+ * E2: what recovery found, it has made durable. A sync of the log fails, the process opens the log
+ * again without a power cut and reads what is in the device's cache, which no later flush covers;
+ * then power fails.
+ */
+Test(wal_scan, E2_what_was_found_once_is_found_again_after_a_failed_sync)
+{
+    uint32_t unsynced = 0;
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct world world, after;
+
+        world_create(&world, WORLD_RING_MIN, seed);
+        world.options.sync = seed % 2 ? KEEL_SYNC_FLUSH : KEEL_SYNC_LINK;
+        world_start(&world);
+        commit_blocks(&world, 3);
+        world_fault(&world, KEEL_OP_SYNC, KEEL_FAULT_ERROR, -EIO, 0, 1);
+        cr_assert_eq(group_commit(&world, 1, 3000 + (uint32_t)seed * 300), KEEL_EPOISON);
+        cr_assert_eq(world_close(&world), KEEL_EPOISON);
+
+        cr_assert_eq(world_open(&world), 0);
+        cr_assert_eq(world_replay(&world, &harvest), 0);
+        uint64_t found = harvest.groups;
+        unsynced += found == 4;
+        cut_now(&world, &after);
+        cr_assert_eq(world_open(&after), 0, "%s", after.info.op);
+        cr_assert_eq(world_replay(&after, &harvest), 0);
+        cr_assert_eq(harvest.groups, found, "seed %lu", (unsigned long)seed);
+        world_destroy(&after);
+        world_destroy(&world);
+    }
+    cr_assert_gt(unsynced, 5);
+}
+
 /* Crash upon crash, with a little written in between and no truncation: all of it is replayed, and
  * the list of epochs does not grow by starts alone. */
 Test(wal_scan, many_epochs_in_a_row_are_replayed_in_order)

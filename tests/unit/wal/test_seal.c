@@ -156,7 +156,7 @@ Test(wal_seal, W6_laps_the_ring_many_times)
         world.options.pipeline_bytes = 8192;
         world_start(&world);
         while (keel_wal_tail(world.wal) < 20 * WORLD_RING_MIN) {
-            int rc = group_append(&world, 1 + world.next_group % 5,
+            int rc = group_append(&world, (uint32_t)(1 + world.next_group % 5),
                                   (uint32_t)(16 + world.next_group * 37 % 2500));
             keel_wal_kick(world.wal);
             if (rc == 0)

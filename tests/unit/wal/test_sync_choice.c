@@ -1,0 +1,130 @@
+/*
+ * Choosing the sync method on a real file: it is measured, and measuring damages nothing.
+ */
+#include <unistd.h>
+
+#include "tests/support/tmpdir.h"
+#include "tests/unit/wal/fixture.h"
+
+TestSuite(wal_sync_choice, .timeout = 60);
+
+static struct tmpdir dir;
+static struct harvest harvest;
+
+/* A formatted log on a real file, in a world without a simulation. */
+static void real_create(struct world *world)
+{
+    struct keel_device_options device_options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    char path[600];
+
+    memset(world, 0, sizeof(*world));
+    tmpdir_create(&dir);
+    world->next_group = 1;
+    world->options = (struct keel_wal_options)KEEL_WAL_OPTIONS_DEFAULT;
+    cr_assert_eq(keel_ctx_open(NULL, &world->ctx), 0);
+    device_options.create_bytes = KEEL_WAL_BYTES_MIN;
+    cr_assert_eq(keel_device_open(world->ctx, tmpdir_join(&dir, "log", path, sizeof(path)),
+                                  &device_options, NULL, &world->device),
+                 0);
+    cr_assert_eq(keel_wal_create(world->ctx, world->device, &world->options, NULL), 0);
+}
+
+static void real_destroy(struct world *world)
+{
+    if (world->wal)
+        keel_ignore(world_close(world), "teardown");
+    world_detach(world);
+    tmpdir_destroy(&dir);
+}
+
+/* Leave the log as a crash would: not closed in order. */
+static void crash(struct world *world)
+{
+    keel_wal_poison(world->wal, -EIO);
+    cr_assert_eq(world_close(world), KEEL_EPOISON);
+}
+
+Test(wal_sync_choice, auto_measures_both_ways_and_says_so)
+{
+    struct keel_wal_stats stats;
+    struct world world;
+
+    real_create(&world);
+    world_start(&world);
+    keel_wal_stats(world.wal, &stats);
+    cr_assert_gt(stats.sync_ns_p50[KEEL_SYNC_DSYNC], 0);
+    cr_assert_gt(stats.sync_ns_p50[KEEL_SYNC_LINK], 0);
+    cr_assert(stats.sync == KEEL_SYNC_DSYNC || stats.sync == KEEL_SYNC_LINK);
+    cr_assert(strstr(stats.sync_why, "measured"));
+    cr_assert_eq(group_commit(&world, 1, 100), 0);
+    cr_assert_eq(world_close(&world), 0);
+    real_destroy(&world);
+}
+
+Test(wal_sync_choice, W3_measuring_writes_only_where_nobody_owns_anything)
+{
+    struct world world;
+
+    real_create(&world);
+    for (uint32_t round = 0; round < 6; round++) {
+        cr_assert_eq(world_open(&world), 0, "%s", world.info.object);
+        cr_assert_eq(world_replay(&world, &harvest), 0);
+        cr_assert_eq(harvest.last, world.next_group - 1);
+        cr_assert_eq(keel_wal_start(world.ctx, world.wal), 0);
+        if (group_commit(&world, 2, 2500) == KEEL_ELOGFULL)
+            break;
+        crash(&world);
+    }
+    real_destroy(&world);
+}
+
+Test(wal_sync_choice, a_ring_without_a_free_block_is_not_measured)
+{
+    struct keel_wal_stats stats;
+    struct world world;
+    int rc = 0;
+
+    real_create(&world);
+    world.options.sync = KEEL_SYNC_DSYNC;
+    world_start(&world);
+    while (rc == 0)
+        rc = group_commit(&world, 1, 3000);
+    cr_assert_eq(rc, KEEL_ELOGFULL);
+    crash(&world);
+
+    world.options.sync = KEEL_SYNC_AUTO;
+    world_start(&world);
+    keel_wal_stats(world.wal, &stats);
+    cr_assert_eq(stats.sync, KEEL_SYNC_DSYNC);
+    cr_assert(strstr(stats.sync_why, "not measured"));
+    cr_assert_eq(stats.free_bytes, 0);
+
+    /* A checkpoint makes room without needing any. */
+    keel_lsn cut = keel_wal_cut(world.wal);
+    cr_assert_eq(keel_wal_commit(world.wal, cut), 0);
+    cr_assert_eq(keel_wal_truncate(world.ctx, world.wal, cut), 0);
+    cr_assert_eq(group_commit(&world, 1, 3000), 0);
+    real_destroy(&world);
+}
+
+Test(wal_sync_choice, a_named_method_is_taken_as_it_is)
+{
+    static const enum keel_sync_method methods[] = {KEEL_SYNC_DSYNC, KEEL_SYNC_LINK,
+                                                    KEEL_SYNC_FLUSH};
+    struct keel_wal_stats stats;
+    struct world world;
+
+    real_create(&world);
+    for (size_t m = 0; m < 3; m++) {
+        world.options.sync = methods[m];
+        world_start(&world);
+        for (uint32_t i = 0; i < 5; i++)
+            cr_assert_eq(group_commit(&world, 1, 100), 0);
+        keel_wal_stats(world.wal, &stats);
+        cr_assert_eq(stats.sync, methods[m]);
+        cr_assert_eq(stats.writes, 5);
+        cr_assert_eq(stats.syncs, methods[m] == KEEL_SYNC_DSYNC ? 0 : 5);
+        cr_assert_eq(world_close(&world), 0);
+    }
+    real_destroy(&world);
+}
