@@ -15,7 +15,9 @@
 /* The caller must look at the result. */
 #define KEEL_MUST_CHECK __attribute__((warn_unused_result))
 
-/* Byte offset in the log. Never reused, not even after a torn tail. 0: before the log's first byte.
+/* Byte offset in the log; 0: before its first byte. An LSN that reached the device is never used
+ * again, not even after a torn tail; one that was handed out and lost in memory with the process
+ * may be.
  */
 typedef uint64_t keel_lsn;
 
