@@ -283,7 +283,9 @@ static uint8_t tear_mask(struct cut *cut, struct tear *tear, uint32_t block)
     case TEAR_PREFIX:
         if (tear->prefix >= before + SIM_BLOCK_SECTORS)
             return SIM_MASK_ALL;
-        return tear->prefix <= before ? 0 : (uint8_t)((1u << (tear->prefix - before)) - 1);
+        if (tear->prefix <= before)
+            return 0;
+        return (uint8_t)(SIM_MASK_ALL >> (SIM_BLOCK_SECTORS - (tear->prefix - before)));
     default:
         if (block % 8 == 0)
             tear->bits = prng_u64(&cut->prng);
