@@ -193,11 +193,11 @@ static int claim(struct keel_store *store, struct keel_ctx *ctx, const struct pa
 {
     int rc = open_device(ctx, paths->temp, SUPER_FILE_BYTES, info, &store->super_device);
 
-    if (rc == -EEXIST || rc == KEEL_EINUSE) {
+    if (rc == -EEXIST || rc == KEEL_EINUSE)
         rc = open_device(ctx, paths->temp, 0, info, &store->super_device);
-        if (rc == KEEL_ENOTFOUND)
-            return LOST_RACE;
-    }
+    if (rc ==
+        KEEL_ENOTFOUND) /* another creator has finished, or failed and taken the folder away */
+        return LOST_RACE;
     if (rc)
         return rc;
 
@@ -288,12 +288,13 @@ static int create_store(struct keel_store *store, struct keel_ctx *ctx, const st
     int rc = look_at_folder(ctx, paths, info);
     if (rc)
         return rc == FOUND_STORE ? LOST_RACE : rc;
+    bool there = keel_path_exists(ctx, paths->folder) == 1;
     rc = keel_path_mkdir(ctx, paths->folder);
     if (rc)
         return store_error(info, store_map_errno(rc), "mkdir", paths->folder);
     rc = claim(store, ctx, paths, info);
     if (rc)
-        return rc;
+        goto fail;
 
     rc = make_data(store, ctx, paths, info);
     if (rc == 0) {
@@ -301,8 +302,14 @@ static int create_store(struct keel_store *store, struct keel_ctx *ctx, const st
         if (rc)
             rc = store_error(info, rc, "create superblock", paths->super);
     }
-    if (rc)
-        take_away(store, ctx, paths);
+    if (rc == 0)
+        return 0;
+    take_away(store, ctx, paths);
+
+fail:
+    /* Only when it is empty: another creation may be at work in it. */
+    if (!there && rc != LOST_RACE)
+        keel_ignore(keel_path_unlink(ctx, paths->folder), "the failure is reported");
     return rc;
 }
 

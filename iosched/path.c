@@ -66,7 +66,8 @@ static int path_rename(struct keel_ctx *ctx, const char *from, const char *to)
 static int path_unlink(struct keel_ctx *ctx, const char *path)
 {
     (void)ctx;
-    return unlink(path) == 0 ? 0 : ios_path_error(errno);
+    /* remove(3): rmdir for a folder, which fails unless it is empty. */
+    return remove(path) == 0 ? 0 : ios_path_error(errno);
 }
 
 static int path_sync(struct keel_ctx *ctx, const char *folder)

@@ -286,10 +286,35 @@ int sim_path_rename(struct keel_sim *sim, const char *from, const char *to)
     return 0;
 }
 
+/* A folder goes only when nothing is in it. */
+static int unlink_folder(struct keel_sim *sim, const char *path)
+{
+    char clean[SIM_PATH_MAX];
+    int rc = sim_path_clean(path, clean);
+
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < sim->dir.count; i++) {
+        if (sim_path_inside(sim->dir.entry[i].name->text, clean))
+            return -ENOTEMPTY;
+    }
+    const struct sim_entry *entry = sim_dir_find(&sim->dir, clean);
+    if (!entry)
+        return -EBUSY; /* the top folder */
+
+    struct sim_op op = {.kind = SIM_OP_UNLINK, .from = entry->name};
+
+    sim_name_get(op.from);
+    do_op(sim, &op);
+    return 0;
+}
+
 int sim_path_unlink(struct keel_sim *sim, const char *path)
 {
     struct sim_file *file;
     int rc = sim_path_file(sim, path, &file);
+    if (rc == -EISDIR)
+        return unlink_folder(sim, path);
     if (rc != 0)
         return rc;
 

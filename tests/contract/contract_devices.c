@@ -277,6 +277,19 @@ CONTRACT_TEST(an_open_device_survives_renaming_and_unlinking)
     keel_device_close(device);
 }
 
+CONTRACT_TEST(a_folder_goes_only_when_it_is_empty)
+{
+    char folder[640];
+
+    snprintf(folder, sizeof(folder), "%s", contract_path(c, "folder"));
+    cr_assert_eq(keel_path_mkdir(c->ctx, folder), 0);
+    keel_device_close(contract_create(c, "folder/file", 1));
+    cr_assert_eq(keel_path_unlink(c->ctx, folder), -ENOTEMPTY);
+    cr_assert_eq(keel_path_unlink(c->ctx, contract_path(c, "folder/file")), 0);
+    cr_assert_eq(keel_path_unlink(c->ctx, folder), 0);
+    cr_assert_eq(keel_path_exists(c->ctx, folder), 0);
+}
+
 CONTRACT_TEST(unlinking_frees_the_name)
 {
     struct keel_device *device = contract_create(c, "d", 4);

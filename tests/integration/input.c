@@ -524,9 +524,9 @@ Test(input, a_disk_too_full_for_a_new_store_gets_nothing, .timeout = 60)
 
         world_init_sim(&world, make_sim(bytes, false, bytes));
         expect_rc(try_open(&world, &info), KEEL_ENOSPACE);
-        const char *names[] = {"db/store.keel", "db/store.keel.tmp", "db/wal.keel",
-                               "db/pages.keel"};
-        for (unsigned i = 0; i < 4; i++)
+        const char *names[] = {"db/store.keel", "db/store.keel.tmp", "db/wal.keel", "db/pages.keel",
+                               "db"};
+        for (unsigned i = 0; i < 5; i++)
             expect_rc(keel_path_exists(world.ctx, names[i]), 0);
         world_fini(&world);
     }
