@@ -129,6 +129,13 @@ uint32_t tx_pool_open_count(struct keel_store *store)
     return open;
 }
 
+/* Does this one, of ctx's thread, hold what others wait for? One that is just beginning does not.
+ * Its fields are read only when it is of the thread that asks. */
+static bool tx_holds(const struct keel_tx *tx, const struct keel_ctx *ctx)
+{
+    return tx->open && tx->ctx == ctx && (tx->page_count > 0 || tx->credit.bytes_private > 0);
+}
+
 bool tx_pool_held_by(struct keel_store *store, const struct keel_ctx *ctx)
 {
     struct tx_pool *pool = &store->txs;
@@ -136,7 +143,7 @@ bool tx_pool_held_by(struct keel_store *store, const struct keel_ctx *ctx)
 
     lock_acquire(&pool->lock);
     for (uint32_t i = 0; i < pool->count && !held; i++)
-        held = pool->all[i].open && pool->all[i].ctx == ctx;
+        held = tx_holds(&pool->all[i], ctx);
     lock_release(&pool->lock);
     return held;
 }

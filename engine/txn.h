@@ -95,7 +95,8 @@ int tx_pool_init(struct keel_store *store);
 /* No transaction is open. */
 void tx_pool_fini(struct keel_store *store);
 uint32_t tx_pool_open_count(struct keel_store *store);
-/* Does an open transaction of ctx exist (so that waiting for all of them would not end)? */
+/* Does an open transaction of ctx hold pages or log space (so that waiting for them would not end)?
+ */
 bool tx_pool_held_by(struct keel_store *store, const struct keel_ctx *ctx);
 
 /* A transaction out of the pool, open, the rest of it as its last life left it; NULL: none is left.

@@ -3,6 +3,7 @@
  * Method: the silent one does its part and then waits for a semaphore, never calling keel.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
 
@@ -289,4 +290,82 @@ static void sum_stays(struct world *world)
 Test(threads, transactions_of_many_threads_are_each_whole, .timeout = 120)
 {
     for_each_variant(sum_stays);
+}
+
+/* ------------------------------------------------------------------ log space of others */
+
+struct waiter {
+    struct world *world;
+    uint64_t log_bytes;
+    _Atomic int begun;
+    int rc;
+};
+
+static void *waiter_main(void *arg)
+{
+    struct waiter *waiter = arg;
+    struct keel_tx_options options = KEEL_TX_OPTIONS_DEFAULT;
+    struct keel_ctx *ctx = world_new_ctx(waiter->world);
+    struct keel_tx *tx;
+
+    options.log_bytes = waiter->log_bytes;
+    waiter->begun = 1;
+    waiter->rc = keel_tx_begin(ctx, waiter->world->store, &options, &tx);
+    if (waiter->rc == 0)
+        keel_tx_abort(tx);
+    keel_ctx_close(ctx);
+    return NULL;
+}
+
+#define HOLDERS 64u
+
+/* Transactions with the largest credit that may be asked for, until no more fit. */
+static unsigned fill_log_space(struct world *world, struct keel_tx *txs[HOLDERS],
+                               uint64_t *ret_bytes)
+{
+    struct keel_tx_options options = KEEL_TX_OPTIONS_DEFAULT;
+    unsigned count = 0;
+    int rc;
+
+    options.nowait = true;
+    options.log_bytes = world->options.log_bytes;
+    while ((rc = keel_tx_begin(world->ctx, world->store, &options, &txs[count])) != KEEL_PENDING) {
+        if (rc == KEEL_ETXSIZE) {
+            options.log_bytes -= 4096;
+            continue;
+        }
+        expect_ok(rc);
+        count++;
+        cr_assert_lt(count, HOLDERS);
+    }
+    *ret_bytes = options.log_bytes;
+    return count;
+}
+
+static void begin_waits(struct world *world)
+{
+    struct waiter waiter = {.world = world};
+    struct keel_tx *txs[HOLDERS];
+    pthread_t thread;
+
+    if (world->sim)
+        return;
+    world_open(world);
+    expect_ok(keel_checkpoint(world->ctx, world->store)); /* another one would free nothing */
+    unsigned count = fill_log_space(world, txs, &waiter.log_bytes);
+    cr_assert_gt(count, 0);
+    cr_assert_eq(pthread_create(&thread, NULL, waiter_main, &waiter), 0);
+    /* Long enough, as a rule, for it to find the log full; it must come through either way. */
+    for (unsigned i = 0; i < 50000 || !waiter.begun; i++)
+        sched_yield();
+    while (count > 0)
+        keel_tx_abort(txs[--count]);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    expect_ok(waiter.rc);
+    world_close(world);
+}
+
+Test(threads, begin_waits_for_log_space_that_another_thread_holds, .timeout = 60)
+{
+    for_each_variant(begin_waits);
 }
