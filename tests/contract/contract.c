@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/iopoll.h"
 #include "tests/support/seed.h"
 
 /* Does the folder's file system have O_DIRECT? */
@@ -40,6 +41,7 @@ static int begin(struct contract *c, const char *test)
         snprintf(c->folder, sizeof(c->folder), "%s/folder", c->dir.path);
     }
     options.method = c->method;
+    options.iopoll = test_iopoll(c->method);
     options.sim = c->sim;
     if (rc == 0)
         rc = keel_ctx_open(&options, &c->ctx);
@@ -88,6 +90,8 @@ struct keel_ctx *contract_ctx(const struct contract *c, const struct keel_ctx_op
     if (options)
         mine = *options;
     mine.method = c->method;
+    if (mine.iopoll == KEEL_PREFERRED)
+        mine.iopoll = test_iopoll(c->method);
     mine.sim = c->sim;
     int rc = keel_ctx_open(&mine, &ctx);
     cr_assert_eq(rc, 0, "%s", keel_err_name(rc));

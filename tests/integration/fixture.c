@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/support/iopoll.h"
+
 const struct variant variants[] = {
     {"sim", KEEL_METHOD_SIM, KEEL_MANUAL},
     {"sync, manual", KEEL_METHOD_SYNC, KEEL_MANUAL},
@@ -33,6 +35,7 @@ struct keel_ctx *world_new_ctx(struct world *world)
     struct keel_ctx *ctx;
 
     options.method = world->method;
+    options.iopoll = test_iopoll(world->method);
     options.sim = world->sim;
     int rc = keel_ctx_open(&options, &ctx);
     cr_assert(rc == 0 || rc == KEEL_EMETHOD, "%s", keel_err_name(rc));
