@@ -160,7 +160,11 @@ static int check_options(const struct keel_ctx_options *options)
         return KEEL_EOPTION;
     if ((unsigned)options->method > KEEL_METHOD_SIM || (unsigned)options->kind > KEEL_CTX_SHARED)
         return KEEL_EOPTION;
-    if (!want_valid(options->fixed) || !want_valid(options->iopoll))
+    if (!want_valid(options->fixed) || !want_valid(options->iopoll) ||
+        !want_valid(options->restricted))
+        return KEEL_EOPTION;
+    if (options->raw_ops_count > KEEL_RAW_OPS_MAX ||
+        (options->raw_ops_count > 0 && !options->raw_ops))
         return KEEL_EOPTION;
     if (options->depth != 0 && (options->depth < IOS_DEPTH_MIN || options->depth > IOS_DEPTH_MAX))
         return KEEL_EOPTION;
@@ -201,6 +205,8 @@ static int alloc_ctx(const struct keel_ctx_options *options, struct keel_ctx **r
     ctx->kind = options->kind;
     ctx->fixed = options->fixed;
     ctx->iopoll = options->iopoll;
+    ctx->restricted = options->restricted;
+    ctx->raw_allowed = options->restricted == KEEL_OFF || options->raw_ops_count > 0;
     ctx->sim = options->sim;
     ctx->event_fd = -1;
     ctx->epoll_fd = -1;
@@ -281,7 +287,7 @@ int keel_ctx_open(const struct keel_ctx_options *options, struct keel_ctx **ret)
     rc = attach(ctx, options);
     if (rc)
         goto fail;
-    if (ctx->method->raw && ctx->kind == KEEL_CTX_THREAD) {
+    if (ctx->method->raw && ctx->raw_allowed && ctx->kind == KEEL_CTX_THREAD) {
         ctx->raw_events = mem_alloc(IOS_RAW_EVENTS_MAX * sizeof(*ctx->raw_events));
         if (!ctx->raw_events) {
             ctx->method->detach(ctx);

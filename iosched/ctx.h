@@ -54,6 +54,8 @@ struct keel_ctx {
     enum keel_ctx_kind kind;
     enum keel_want fixed;
     enum keel_want iopoll;
+    enum keel_want restricted;
+    bool raw_allowed; /* keel_ctx_raw was asked for */
     uint32_t depth;
     uint32_t reserved; /* slots that only the log's class may take */
     uint32_t queue_max;

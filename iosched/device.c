@@ -93,6 +93,9 @@ void ios_device_sysfs(struct keel_device_info *info, uint32_t major, uint32_t mi
     info->physical_block = sysfs_number(folder, "queue/physical_block_size", 512);
     info->max_transfer = sysfs_number(folder, "queue/max_sectors_kb", KEEL_IO_BYTES_MAX / 1024);
     info->max_transfer *= 1024;
+    uint32_t segments = sysfs_number(folder, "queue/max_segments", UINT32_MAX / KEEL_BLOCK_BYTES);
+    if (info->max_transfer / KEEL_BLOCK_BYTES > segments) /* memory need not be contiguous */
+        info->max_transfer = segments * KEEL_BLOCK_BYTES;
 }
 
 /* ------------------------------------------------------------- numbers */

@@ -16,8 +16,12 @@
  * a worker of the kernel needs the processor. It is never waited on in the kernel; keel_ctx_poll
  * and keel_ctx_drive turn again and again (must_spin), and so it takes new work between rounds.
  *
+ * Both rings are restricted by the kernel to the operations that this file submits, so code that
+ * takes the process over finds no other way through them: see sync_rules() and open_data().
+ *
  * Failure modes:
  *   - no io_uring: attach() refuses and says why
+ *   - a kernel without restrictions: said in keel_ctx_path; refused when they are REQUIRED
  *   - no fixed file or buffer: the plain opcode, said in keel_ctx_path
  *   - a device that polls only in name answers -EOPNOTSUPP: it is moved to the sync ring
  *   - a chain cut by a partial submit, or cancelled by the exit of the thread that submitted it:
@@ -118,36 +122,82 @@ static struct uring_method *alloc_method(const struct keel_ctx *ctx)
     return NULL;
 }
 
+/*
+ * A ring with tables and rules, enabled. Where not even enabling is allowed (a filter that refuses
+ * io_uring_register) and rules are not required: one that needs it for nothing. Returns
+ * KEEL_EMETHOD when something that is required is missing, or the kernel's -errno.
+ */
+static int open_ring(const struct keel_ctx *ctx, struct uring_ring *ring, bool polled,
+                     const struct uring_rules *rules, struct text *why)
+{
+    struct uring_shape shape = {.entries = sq_entries(ctx),
+                                .completions = 4 * ctx->depth,
+                                .polled = polled,
+                                .restricted = ctx->restricted != KEEL_OFF};
+
+    for (;;) {
+        int rc = uring_ring_open(ring, &shape, io_uring_queue_init_params, why);
+        if (rc)
+            return rc;
+        if (ctx->fixed != KEEL_OFF)
+            uring_ring_tables(ring, why);
+        rc = uring_ring_enable(ring, rules, why);
+        if (rc == 0)
+            break;
+        uring_ring_close(ring);
+        if (ctx->restricted == KEEL_REQUIRED)
+            return KEEL_EMETHOD;
+        shape.restricted = false;
+    }
+    if ((ctx->restricted == KEEL_REQUIRED && !ring->restricted) ||
+        (ctx->fixed == KEEL_REQUIRED && !(ring->has_files && ring->has_buffers))) {
+        uring_ring_close(ring);
+        return KEEL_EMETHOD;
+    }
+    return 0;
+}
+
+/* What this file submits, and the host's raw operations. */
+static struct uring_rules sync_rules(const struct keel_ctx_options *options)
+{
+    static const uint8_t ops[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED,
+                                  IORING_OP_WRITE_FIXED, IORING_OP_FSYNC, IORING_OP_NOP,
+                                  IORING_OP_POLL_ADD,
+                                  /* last: what takes raw operations back */
+                                  IORING_OP_ASYNC_CANCEL};
+    bool raw = options->raw_ops_count > 0;
+
+    _Static_assert(sizeof(ops) + KEEL_RAW_OPS_MAX < URING_RULES_MAX, "they fit");
+    return (struct uring_rules){
+        .ops = ops,
+        .op_count = raw ? sizeof(ops) : sizeof(ops) - 1,
+        .more_ops = options->raw_ops,
+        .more_op_count = options->raw_ops_count,
+        .sqe_flags =
+            IOSQE_FIXED_FILE | IOSQE_IO_LINK | (raw ? IOSQE_ASYNC | IOSQE_BUFFER_SELECT : 0),
+    };
+}
+
 static int uring_attach(struct keel_ctx *ctx, const struct keel_ctx_options *options)
 {
+    struct uring_rules rules = sync_rules(options);
     struct text why = why_text(ctx);
 
     struct uring_method *method = alloc_method(ctx);
     if (!method)
         return -ENOMEM;
-    int rc = uring_ring_open(&method->sync, sq_entries(ctx), 4 * ctx->depth, false,
-                             io_uring_queue_init_params, &why);
+    int rc = open_ring(ctx, &method->sync, false, &rules, &why);
     if (rc) {
-        ios_ctx_why(ctx, "no io_uring: %s%s", strerror(-rc), remedy(rc));
-        rc = KEEL_EMETHOD;
-        goto fail;
-    }
-    if (options->fixed != KEEL_OFF)
-        uring_ring_tables(&method->sync, &why);
-    if (options->fixed == KEEL_REQUIRED && !(method->sync.has_files && method->sync.has_buffers)) {
-        rc = KEEL_EMETHOD;
-        goto fail_ring;
+        if (rc != KEEL_EMETHOD)
+            ios_ctx_why(ctx, "no io_uring: %s%s", strerror(-rc), remedy(rc));
+        free_method(method);
+        return KEEL_EMETHOD;
     }
     ctx->path.fixed_files = method->sync.has_files;
+    ctx->path.restricted = method->sync.restricted;
     ctx->path.setup_flags = method->sync.setup_flags;
     ctx->method_data = method;
     return 0;
-
-fail_ring:
-    uring_ring_close(&method->sync);
-fail:
-    free_method(method);
-    return rc;
 }
 
 static void uring_detach(struct keel_ctx *ctx)
@@ -172,6 +222,10 @@ static bool can_poll(const struct keel_device *device)
 /* Open the data ring at the first device that polls. Submit lock held. */
 static bool open_data(struct keel_ctx *ctx, struct uring_method *method)
 {
+    static const uint8_t ops[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED,
+                                  IORING_OP_WRITE_FIXED};
+    static const struct uring_rules rules = {
+        .ops = ops, .op_count = sizeof(ops), .sqe_flags = IOSQE_FIXED_FILE};
     struct text why = why_text(ctx);
 
     if (atomic_load_explicit(&method->data_open, memory_order_relaxed))
@@ -180,14 +234,13 @@ static bool open_data(struct keel_ctx *ctx, struct uring_method *method)
         return false;
 
     method->data_tried = true;
-    int rc = uring_ring_open(&method->data, sq_entries(ctx), 4 * ctx->depth, true,
-                             io_uring_queue_init_params, &why);
+    int rc = open_ring(ctx, &method->data, true, &rules, &why);
     if (rc) {
-        ios_ctx_why(ctx, "no polled ring: %s", strerror(-rc));
+        ios_ctx_why(ctx, "no polled ring: %s",
+                    rc == KEEL_EMETHOD ? "it would lack what is required" : strerror(-rc));
         return false;
     }
-    if (ctx->fixed != KEEL_OFF)
-        uring_ring_tables(&method->data, &why);
+    ctx->path.restricted = ctx->path.restricted && method->data.restricted;
     ctx->path.iopoll = true;
     atomic_store_explicit(&method->data_open, 1, memory_order_release);
     return true;
@@ -306,7 +359,10 @@ static void fill_sync(struct keel_ctx *ctx, struct uring_ring *ring, const struc
     sqe->user_data = request_data(ctx, io, part);
 }
 
-/* Which ring a step goes to; see the head of this file. */
+/*
+ * Which ring a step goes to; see the head of this file. One that the disk cannot take as a single
+ * command is split by the kernel, which cannot poll for the parts: 6.1 then spins for ever.
+ */
 static struct uring_ring *ring_for(struct keel_ctx *ctx, const struct keel_io *io,
                                    const struct ios_step *step)
 {
@@ -314,7 +370,8 @@ static struct uring_ring *ring_for(struct keel_ctx *ctx, const struct keel_io *i
     bool transfer = step->op == KEEL_OP_READ || step->op == KEEL_OP_WRITE;
 
     if (transfer && !step->dsync && !step->link_sync && !method->fd_needed &&
-        can_poll(io->device) && open_data(ctx, method))
+        step->len_bytes <= io->device->info.max_transfer && can_poll(io->device) &&
+        open_data(ctx, method))
         return &method->data;
     return &method->sync;
 }

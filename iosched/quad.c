@@ -3,8 +3,9 @@
  *
  * A step writes copy 0, waits until it is durable, then copy 1 and so on, so that at any instant at
  * most one copy is torn, and the others are of this step or the one before. It counts when three
- * are durable. Opening takes the newest valid copy and writes all four again before anything else,
- * so that a step which a crash cut off is either undone or done in full, and stays so.
+ * are durable. Opening takes the newest valid copy and writes it over those that are not it, before
+ * anything else, so that a step which a crash cut off is either undone or done in full. Copies that
+ * were found good are left alone: an orderly close leaves four, and opening then writes nothing.
  *
  * Failure modes: a copy that cannot be read counts as invalid; a copy that cannot be written is
  * skipped as long as three can.
@@ -61,14 +62,19 @@ static void encode(const struct keel_quad *quad, unsigned copy, const void *payl
     store_le32(block + QUAD_AT_CRC, block_crc(block));
 }
 
-/* Write all copies one after another with the present generation. */
-static int write_copies(struct keel_ctx *ctx, struct keel_quad *quad, const void *payload,
-                        uint32_t len)
+/* Write the copies one after another with the present generation, but those that hold it already
+ * (bit 1 << copy of good). */
+static int write_copies(struct keel_ctx *ctx, struct keel_quad *quad, unsigned good,
+                        const void *payload, uint32_t len)
 {
     unsigned durable = 0;
     int first_error = 0;
 
     for (unsigned copy = 0; copy < QUAD_COPIES; copy++) {
+        if (good & 1u << copy) {
+            durable++;
+            continue;
+        }
         encode(quad, copy, payload, len);
         KEEL_DCHECK(block_crc(quad->block) == load_le32((char *)quad->block + QUAD_AT_CRC));
         int rc = transfer(ctx, quad, KEEL_OP_WRITE, copy);
@@ -78,7 +84,7 @@ static int write_copies(struct keel_ctx *ctx, struct keel_quad *quad, const void
             first_error = rc;
     }
     if (durable >= QUAD_DURABLE) {
-        quad->steps_written++;
+        quad->steps_written += good != QUAD_ALL;
         return 0;
     }
     return first_error;
@@ -90,7 +96,7 @@ int keel_quad_create(struct keel_ctx *ctx, struct keel_quad *quad, const void *p
     if (len > KEEL_QUAD_PAYLOAD_MAX)
         return KEEL_ERANGE;
     quad->generation = 1;
-    return write_copies(ctx, quad, payload, len);
+    return write_copies(ctx, quad, 0, payload, len);
 }
 
 int keel_quad_step(struct keel_ctx *ctx, struct keel_quad *quad, const void *payload, uint32_t len)
@@ -99,7 +105,7 @@ int keel_quad_step(struct keel_ctx *ctx, struct keel_quad *quad, const void *pay
     if (len > KEEL_QUAD_PAYLOAD_MAX)
         return KEEL_ERANGE;
     quad->generation++;
-    return write_copies(ctx, quad, payload, len);
+    return write_copies(ctx, quad, 0, payload, len);
 }
 
 /* What reading the copies showed. */
@@ -110,7 +116,17 @@ struct choice {
     uint64_t generation; /* newest valid one */
     uint32_t version;    /* highest of the valid ones */
     unsigned copy;       /* where the newest is */
+    uint32_t content;    /* checksum of what is the same in all its copies */
+    unsigned good;       /* the copies that hold just that, as bits */
 };
+
+static uint32_t content_crc(const void *block)
+{
+    const char *bytes = block;
+    uint32_t crc = crc32c(0, bytes + QUAD_AT_VERSION, QUAD_AT_COPY - QUAD_AT_VERSION);
+
+    return crc32c(crc, bytes + QUAD_AT_LEN, KEEL_BLOCK_BYTES - QUAD_AT_LEN);
+}
 
 static bool is_valid(const struct keel_quad *quad, unsigned copy)
 {
@@ -143,7 +159,11 @@ static void look(struct keel_ctx *ctx, struct keel_quad *quad, struct choice *re
         if (load_le64(block + QUAD_AT_GENERATION) > ret->generation) {
             ret->generation = load_le64(block + QUAD_AT_GENERATION);
             ret->copy = copy;
+            ret->content = content_crc(block);
+            ret->good = 0;
         }
+        if (content_crc(block) == ret->content)
+            ret->good |= 1u << copy;
     }
 }
 
@@ -181,5 +201,5 @@ int keel_quad_open(struct keel_ctx *ctx, struct keel_quad *quad, bool repair, vo
     memcpy(ret, (char *)quad->block + QUAD_AT_PAYLOAD, bytes);
     *len = bytes;
     quad->generation = choice.generation;
-    return repair ? write_copies(ctx, quad, ret, bytes) : 0;
+    return repair ? write_copies(ctx, quad, choice.good, ret, bytes) : 0;
 }

@@ -7,8 +7,9 @@
 #include "keel/iosched.h"
 
 #define QUAD_COPIES    4u
-#define QUAD_VALID_MIN 2u /* copies that must be valid for an open */
-#define QUAD_DURABLE   3u /* copies that must be durable for a step to count */
+#define QUAD_ALL       15u /* all of them, as bits */
+#define QUAD_VALID_MIN 2u  /* copies that must be valid for an open */
+#define QUAD_DURABLE   3u  /* copies that must be durable for a step to count */
 
 #define QUAD_AT_MAGIC      0  /* u64 */
 #define QUAD_AT_CRC        8  /* u32, CRC32C of the block with this field zero */

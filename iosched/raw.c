@@ -16,7 +16,7 @@ int keel_ctx_raw(struct keel_ctx *ctx, struct keel_raw *raw)
 
     KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ctx->owner == ios_thread_self());
     KEEL_ASSERT(raw->prep && raw->done);
-    if (!ctx->method->raw)
+    if (!ctx->method->raw || !ctx->raw_allowed)
         return KEEL_ENOTSUP;
 
     lock_acquire(&ctx->submit);

@@ -6,20 +6,34 @@
 #ifndef KEEL_IOSCHED_URING_COMPAT_H
 #define KEEL_IOSCHED_URING_COMPAT_H
 
+#include <errno.h>
 #include <liburing.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* clang-format off */
 /* flag, first kernel: what a ring is set up with where it can be had, oldest first. All of them are
  * plain rings: any thread may submit and reap (DEFER_TASKRUN and SINGLE_ISSUER would forbid it, and
- * COOP_TASKRUN would let a silent thread hold up what it submitted). */
+ * COOP_TASKRUN would let a silent thread hold up what it submitted). R_DISABLED is asked for where
+ * the ring is to be restricted. */
 #define URING_SETUP_LADDER(X) \
 X(CQSIZE,     "5.5") \
 X(CLAMP,      "5.6") \
+X(R_DISABLED, "5.10") \
 X(SUBMIT_ALL, "5.18")
 /* clang-format on */
 
 /* Features without which the method is refused; all of them are in 5.10. */
 #define URING_FEATURES_NEEDED \
     (IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
+
+/* io_uring_register(2): liburing 2.3 declares functions for restrictions and for enabling a ring,
+ * and its shared library does not have them. Returns what the kernel does, or -errno. */
+static inline int uring_register(int ring_fd, unsigned what, const void *arg, unsigned count)
+{
+    long rc = syscall(SYS_io_uring_register, ring_fd, what, arg, count);
+
+    return rc < 0 ? -errno : (int)rc;
+}
 
 #endif

@@ -1,6 +1,11 @@
 /*
  * One ring. See uring_ring.h.
  *
+ * Restricting. A ring that is set up disabled takes registrations, but no submissions. So its
+ * tables are made first, and what may still be registered afterwards is to update them. Through
+ * 6.19 one rule of any kind restricts operations and registrations; from 7.0 each is restricted by
+ * rules of its own kind, which are there.
+ *
  * Memory order. The kernel reads our entries after it has read the tail, and we read its
  * completions after we have read its tail: sq.ktail  release store here      pairs with the
  * kernel's acquire load: entries are filled sq.khead  acquire load here       pairs with the
@@ -34,16 +39,22 @@ static const struct {
 
 #define RUNGS (sizeof(ladder) / sizeof(ladder[0]))
 
-/* Set up with the flags of the first `rungs` rungs; halve it as long as memory is short. */
-static int setup_with(struct uring_ring *ring, uint32_t entries, uint32_t completions,
-                      unsigned rungs, uring_setup *setup)
+static bool rung_wanted(const struct uring_shape *shape, unsigned rung)
 {
+    return ladder[rung].flag != IORING_SETUP_R_DISABLED || shape->restricted;
+}
+
+/* Set up with the flags of the first `rungs` rungs; halve it as long as memory is short. */
+static int setup_with(struct uring_ring *ring, const struct uring_shape *shape, unsigned rungs,
+                      uring_setup *setup)
+{
+    uint32_t entries = shape->entries;
     int rc;
 
     for (;;) {
-        struct io_uring_params params = {.cq_entries = completions};
+        struct io_uring_params params = {.cq_entries = shape->completions};
         for (unsigned i = 0; i < rungs; i++)
-            params.flags |= ladder[i].flag;
+            params.flags |= rung_wanted(shape, i) ? ladder[i].flag : 0;
         if (ring->polled)
             params.flags |= IORING_SETUP_IOPOLL;
         rc = setup(entries, &ring->io, &params);
@@ -60,14 +71,16 @@ static int setup_with(struct uring_ring *ring, uint32_t entries, uint32_t comple
     }
 }
 
-int uring_ring_open(struct uring_ring *ring, uint32_t entries, uint32_t completions, bool polled,
-                    uring_setup *setup, struct text *why)
+int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, uring_setup *setup,
+                    struct text *why)
 {
     int rc = -EINVAL;
 
-    *ring = (struct uring_ring){.polled = polled};
+    *ring = (struct uring_ring){.polled = shape->polled};
     for (unsigned rungs = RUNGS + 1; rungs-- > 0;) {
-        rc = setup_with(ring, entries, completions, rungs, setup);
+        if (rungs > 0 && !rung_wanted(shape, rungs - 1))
+            continue; /* the same flags as one rung below */
+        rc = setup_with(ring, shape, rungs, setup);
         if (rc != -EINVAL)
             break;
         if (rungs > 0)
@@ -115,6 +128,58 @@ void uring_ring_tables(struct uring_ring *ring, struct text *why)
     if (rc)
         text_printf(why, "%sno fixed buffers: %s%s", why->len > 0 ? "; " : "", strerror(-rc),
                     rc == -EINVAL ? " (kernel before 5.19)" : "");
+}
+
+/* ------------------------------------------------------------- restricting */
+
+/* What the tables need after the ring is enabled. A kernel refuses rules about a registration that
+ * it does not know (5.10 has no updates of buffers), hence only what the ring has. */
+static uint32_t registration_rules(const struct uring_ring *ring, struct io_uring_restriction *ret)
+{
+    uint32_t count = 0;
+
+    if (ring->has_files)
+        ret[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_REGISTER_OP,
+                                                     .register_op = IORING_REGISTER_FILES_UPDATE};
+    if (ring->has_buffers)
+        ret[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_REGISTER_OP,
+                                                     .register_op = IORING_REGISTER_BUFFERS_UPDATE};
+    return count;
+}
+
+static uint32_t operation_rules(const uint8_t *ops, uint32_t op_count,
+                                struct io_uring_restriction *ret)
+{
+    for (uint32_t i = 0; i < op_count; i++)
+        ret[i] =
+            (struct io_uring_restriction){.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = ops[i]};
+    return op_count;
+}
+
+int uring_ring_enable(struct uring_ring *ring, const struct uring_rules *rules, struct text *why)
+{
+    struct io_uring_restriction all[URING_RULES_MAX] = {0};
+    uint32_t count = 0;
+
+    if (!(ring->setup_flags & IORING_SETUP_R_DISABLED))
+        return 0;
+    KEEL_ASSERT(rules->op_count + rules->more_op_count + 3 <= URING_RULES_MAX);
+    count += registration_rules(ring, all);
+    count += operation_rules(rules->ops, rules->op_count, all + count);
+    count += operation_rules(rules->more_ops, rules->more_op_count, all + count);
+    all[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
+                                                 .sqe_flags = rules->sqe_flags};
+
+    int rc = uring_register(ring->io.ring_fd, IORING_REGISTER_RESTRICTIONS, all, count);
+    ring->restricted = rc == 0;
+    if (rc)
+        text_printf(why, "%srings not restricted: %s", why->len > 0 ? "; " : "", strerror(-rc));
+    rc = uring_register(ring->io.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    if (rc)
+        text_printf(why, "%sring not enabled: %s", why->len > 0 ? "; " : "", strerror(-rc));
+    else
+        ring->setup_flags &= ~(uint32_t)IORING_SETUP_R_DISABLED;
+    return rc;
 }
 
 /* ------------------------------------------------------------- submission */

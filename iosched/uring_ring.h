@@ -39,7 +39,8 @@ struct uring_ring {
     struct io_uring io;   /* mapping and descriptor; liburing's submission code is not used */
     uint32_t setup_flags; /* IORING_SETUP_* in force */
     bool polled;
-    bool has_files; /* there is a table for them */
+    bool restricted; /* the kernel enforces the rules given to uring_ring_enable() */
+    bool has_files;  /* there is a table for them */
     bool has_buffers;
 
     /* under submit */
@@ -63,17 +64,40 @@ struct uring_event {
 /* io_uring_queue_init_params(), or a test's. */
 typedef int uring_setup(unsigned entries, struct io_uring *io, struct io_uring_params *params);
 
+struct uring_shape {
+    uint32_t entries;     /* submission entries at most; 16 at least */
+    uint32_t completions; /* room for them */
+    bool polled;
+    bool restricted; /* disabled until uring_ring_enable(), so that it can be restricted */
+};
+
 /*
- * Open a ring with at least 16 submission entries, at most `entries`, and room for `completions`.
- * Newest flags first; what is refused is dropped, newest first, and said in why. Returns 0 or the
- * kernel's -errno (-ENOMEM at the smallest ring: not to be had).
+ * Open a ring. Newest flags first; what is refused is dropped, newest first, and said in why.
+ * Nothing can be submitted before uring_ring_enable(). Returns 0 or the kernel's -errno (-ENOMEM at
+ * the smallest ring: not to be had).
  */
-int uring_ring_open(struct uring_ring *ring, uint32_t entries, uint32_t completions, bool polled,
-                    uring_setup *setup, struct text *why);
+int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, uring_setup *setup,
+                    struct text *why);
 void uring_ring_close(struct uring_ring *ring);
 
-/* Make empty tables for files and buffers; what cannot be had is said in why. */
+/* Make empty tables for files and buffers; what cannot be had is said in why. Before
+ * uring_ring_enable(), which forbids it. */
 void uring_ring_tables(struct uring_ring *ring, struct text *why);
+
+#define URING_RULES_MAX 48u /* of all kinds together */
+
+/* What may be submitted to a ring from now on; everything else is -EACCES. */
+struct uring_rules {
+    const uint8_t *ops; /* IORING_OP_* */
+    uint32_t op_count;
+    const uint8_t *more_ops; /* the host's */
+    uint32_t more_op_count;
+    uint8_t sqe_flags; /* IOSQE_* */
+};
+
+/* Restrict a ring that was opened so, to these rules and to updates of its tables, and enable it.
+ * A kernel that refuses the rules is said in why, and the ring is enabled without. */
+int uring_ring_enable(struct uring_ring *ring, const struct uring_rules *rules, struct text *why);
 
 /* -------------------------------------------------------- submission, under submit */
 

@@ -15,7 +15,7 @@ static const char *const SYNC_NAMES[] = {
     [KEEL_SYNC_FLUSH] = "flush", [KEEL_SYNC_NONE] = "none",
 };
 #define SYNC_COUNT (sizeof(SYNC_NAMES) / sizeof(SYNC_NAMES[0]))
-_Static_assert(SYNC_COUNT == sizeof(((struct path_report *)0)->sync_ns_p50) / sizeof(uint64_t),
+_Static_assert(SYNC_COUNT == sizeof(((struct path_report *)0)->sync_ns_p25) / sizeof(uint64_t),
                "a measurement for each sync method");
 
 const char *path_sync_name(enum keel_sync_method sync)
@@ -56,6 +56,7 @@ void path_report_fill(struct path_report *report, struct keel_ctx *ctx, struct k
     report->iopoll = path->iopoll;
     report->fixed_buffers = path->fixed_buffers;
     report->fixed_files = path->fixed_files;
+    report->restricted = path->restricted;
     report->setup_flags = path->setup_flags;
     report->registered_bytes = path->registered_bytes;
     snprintf(report->why, sizeof(report->why), "%s", path->why);
@@ -65,6 +66,7 @@ void path_report_fill(struct path_report *report, struct keel_ctx *ctx, struct k
     const struct keel_ctx_path *log = keel_ctx_path(keel_wal_ctx(wal));
     report->fixed_buffers |= log->fixed_buffers;
     report->fixed_files |= log->fixed_files;
+    report->restricted = report->restricted && log->restricted;
     report->registered_bytes += log->registered_bytes;
     if (strcmp(log->why, path->why) != 0)
         snprintf(report->log_why, sizeof(report->log_why), "%s", log->why);
@@ -74,7 +76,7 @@ void path_report_fill(struct path_report *report, struct keel_ctx *ctx, struct k
     snprintf(report->sync_method, sizeof(report->sync_method), "%s", path_sync_name(stats.sync));
     snprintf(report->sync_why, sizeof(report->sync_why), "%s", stats.sync_why);
     for (size_t i = 0; i < SYNC_COUNT; i++)
-        report->sync_ns_p50[i] = stats.sync_ns_p50[i];
+        report->sync_ns_p25[i] = stats.sync_ns_p25[i];
 }
 
 static void print_polling(const struct path_report *report, const struct disk *disk, FILE *out)
@@ -101,10 +103,10 @@ static void print_sync(const struct path_report *report, FILE *out)
         fprintf(out, ": %s", report->sync_why);
     /* The reason names the figures it rests on; without one they are given here. */
     for (size_t i = 0; i < SYNC_COUNT && !report->sync_why[0]; i++) {
-        if (!report->sync_ns_p50[i])
+        if (!report->sync_ns_p25[i])
             continue;
         fprintf(out, "%s%s %s", first ? " (p50: " : ", ", SYNC_NAMES[i],
-                cli_ns(report->sync_ns_p50[i], ns));
+                cli_ns(report->sync_ns_p25[i], ns));
         first = false;
     }
     fprintf(out, "%s\n", first ? "" : ")");
@@ -125,6 +127,10 @@ void path_report_print(const struct path_report *report, const struct disk *disk
             report->fixed_files ? "on"
             : uring             ? "off"
                                 : "off: needs io_uring");
+    fprintf(out, "  restricted     %s\n",
+            report->restricted ? "on: the kernel refuses what keel does not use"
+            : uring            ? "off"
+                               : "there is no ring");
     if (report->sync_known)
         print_sync(report, out);
     if (uring && report->why[0])
@@ -143,16 +149,16 @@ json_t *path_report_json(const struct path_report *report)
     }
     json_t *p50 = json_object();
     for (size_t i = 0; i < SYNC_COUNT; i++) {
-        if (report->sync_ns_p50[i])
+        if (report->sync_ns_p25[i])
             json_object_set_new(p50, SYNC_NAMES[i],
-                                json_integer((json_int_t)report->sync_ns_p50[i]));
+                                json_integer((json_int_t)report->sync_ns_p25[i]));
     }
     /* The scheduler has one order today: the log first, the other classes in turn. */
-    return json_pack("{s:s,s:b,s:b,s:b,s:o,s:I,s:s?,s:s,s:s,s:o,s:s,s:s}", "method", report->method,
-                     "iopoll", (int)report->iopoll, "fixed_buffers", (int)report->fixed_buffers,
-                     "fixed_files", (int)report->fixed_files, "setup_flags", flags,
-                     "registered_bytes", (json_int_t)report->registered_bytes, "sync_method",
-                     report->sync_known ? report->sync_method : NULL, "sync_why", report->sync_why,
-                     "sched", "static", "sync_ns_p50", p50, "why", report->why, "log_why",
-                     report->log_why);
+    return json_pack(
+        "{s:s,s:b,s:b,s:b,s:b,s:o,s:I,s:s?,s:s,s:s,s:o,s:s,s:s}", "method", report->method,
+        "iopoll", (int)report->iopoll, "fixed_buffers", (int)report->fixed_buffers, "fixed_files",
+        (int)report->fixed_files, "restricted", (int)report->restricted, "setup_flags", flags,
+        "registered_bytes", (json_int_t)report->registered_bytes, "sync_method",
+        report->sync_known ? report->sync_method : NULL, "sync_why", report->sync_why, "sched",
+        "static", "sync_ns_p25", p50, "why", report->why, "log_why", report->log_why);
 }

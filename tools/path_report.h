@@ -16,7 +16,7 @@
 
 struct path_report {
     char method[16];
-    bool iopoll, fixed_buffers, fixed_files;
+    bool iopoll, fixed_buffers, fixed_files, restricted;
     uint32_t setup_flags;
     uint64_t registered_bytes;
     char why[256];     /* of the data context */
@@ -24,7 +24,7 @@ struct path_report {
     bool sync_known;   /* a log was open */
     char sync_method[16];
     char sync_why[96];
-    uint64_t sync_ns_p50[5]; /* per enum keel_sync_method, 0: not measured */
+    uint64_t sync_ns_p25[5]; /* per enum keel_sync_method, 0: not measured */
 };
 
 /* ctx: of the data. wal: NULL when no log is open. */

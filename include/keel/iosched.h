@@ -91,7 +91,16 @@ struct keel_ctx_options {
     uint32_t depth;          /* most requests in flight, 8 to 4096; 0 = 256 */
     uint32_t queue_max;      /* most requests queued behind them; 0 = 16384 */
     struct keel_sim *sim;    /* KEEL_METHOD_SIM only: borrowed until keel_ctx_close */
+    /* The kernel refuses (-EACCES) on this context's rings every operation, flag and registration
+     * that keel does not use; KEEL_PREFERRED. OFF: keel_ctx_raw may submit anything. Fulfilled by a
+     * method without rings. */
+    enum keel_want restricted;
+    /* IORING_OP_* that keel_ctx_raw may submit all the same; borrowed for the call. None, and not
+     * OFF: no keel_ctx_raw. */
+    const uint8_t *raw_ops;
+    uint32_t raw_ops_count; /* at most KEEL_RAW_OPS_MAX */
 };
+#define KEEL_RAW_OPS_MAX 32u
 #define KEEL_CTX_OPTIONS_DEFAULT                \
     {                                           \
         .size = sizeof(struct keel_ctx_options) \
@@ -135,6 +144,7 @@ struct keel_ctx_path {
     bool iopoll;        /* data ring is polled */
     bool fixed_buffers; /* at least one arena chunk is registered */
     bool fixed_files;
+    bool restricted;      /* every ring takes only what keel uses, and raw_ops */
     uint32_t setup_flags; /* IORING_SETUP_* in force, 0 outside uring */
     uint32_t depth;
     uint64_t registered_bytes;
@@ -246,6 +256,7 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_mkdir(struct keel_ctx *ctx,
                                                 const char *path); /* 0 if there */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_rename(struct keel_ctx *ctx, const char *from,
                                                  const char *to);
+/* A file, or a folder with nothing in it (else -ENOTEMPTY). */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_unlink(struct keel_ctx *ctx, const char *path);
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_sync(struct keel_ctx *ctx, const char *folder);
 /* Calls each(arg, name) for each entry except . and .. */
@@ -365,10 +376,12 @@ KEEL_PUBLIC void keel_ioref_kick(struct keel_ctx *ctx, struct keel_ioref ref);
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_io_cancel(struct keel_ctx *ctx, struct keel_io *io);
 
 /*
- * Any SQE of the host's own on keel's loop (uring only; KEEL_ENOTSUP elsewhere). prep fills the SQE
- * except user_data, in this call; done runs in the owner's keel_ctx_poll for each CQE, with `more`
- * true while the operation is a multishot one that will post again. raw: borrowed until done with
- * more == false.
+ * Any SQE of the host's own on keel's loop (uring only; KEEL_ENOTSUP elsewhere, and on a context
+ * that was opened without raw_ops and without restricted = KEEL_OFF). prep fills the SQE except
+ * user_data, in this call; done runs in the owner's keel_ctx_poll for each CQE, with `more` true
+ * while the operation is a multishot one that will post again. raw: borrowed until done with
+ * more == false. An operation that is not in raw_ops ends with -EACCES where keel_ctx_path says
+ * restricted. Not with links, drain or CQE_SKIP_SUCCESS (traps).
  */
 struct keel_raw {
     void (*prep)(struct keel_raw *raw, struct io_uring_sqe *sqe);
@@ -383,9 +396,11 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_raw(struct keel_ctx *ctx, struct keel_r
 /*
  * A small record kept in four copies in four blocks of a device (superblocks). A step writes and
  * syncs the copies one after another and counts when three are durable; open takes the newest valid
- * copy (at least two must be valid), and writes all four again before anything else is done. Copy
- * layout: {u64 magic, u32 crc32c (over the whole block with this field zero), u32 version, u64
- * generation, u32 copy index, u32 payload length, payload}, docs/format/quad.md.
+ * copy (at least two must be valid), and writes it over those that are not it before anything else
+ * is done. What it found good it does not write again: after a sync that failed it may be in the
+ * device's cache alone, so who acts on it without a step of its own takes one first. Copy layout:
+ * {u64 magic, u32 crc32c (over the whole block with this field zero), u32 version, u64 generation,
+ * u32 copy index, u32 payload length, payload}, docs/format/quad.md.
  */
 #define KEEL_QUAD_PAYLOAD_MAX 3968u
 struct keel_quad {
@@ -402,7 +417,7 @@ struct keel_quad {
 /* First step on a fresh device: generation 1. Blocks. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_quad_create(struct keel_ctx *ctx, struct keel_quad *quad,
                                                  const void *payload, uint32_t len);
-/* Read, choose, repair all four. ret: payload, *len: its length (in: room). Errors: KEEL_EFORMAT
+/* Read, choose, repair the others. ret: payload, *len: its length (in: room). Errors: KEEL_EFORMAT
  * (no copy has the magic), KEEL_EVERSION, KEEL_ESUPER (fewer than two valid), KEEL_EREAD. Blocks.
  * repair false: read only. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_quad_open(struct keel_ctx *ctx, struct keel_quad *quad,

@@ -221,7 +221,7 @@ struct keel_wal_stats {
                                                  durable at the call) and asynchronous */
     enum keel_sync_method sync;               /* in force */
     char sync_why[96];
-    uint64_t sync_ns_p50[5]; /* as measured at start, per method, 0 = not measured */
+    uint64_t sync_ns_p25[5]; /* lower quartile measured at start, per method, 0 = not measured */
 };
 KEEL_PUBLIC void keel_wal_stats(struct keel_wal *wal, struct keel_wal_stats *ret);
 /* The context the log runs on (path, counters). Lent until close. */

@@ -146,6 +146,18 @@ struct socket_op {
     bool more;
 };
 
+/* A context whose ring takes what these tests submit by themselves. */
+static void open_for_raw(struct fixture *f)
+{
+    static const uint8_t ops[] = {IORING_OP_RECV, IORING_OP_POLL_ADD};
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+
+    options.method = KEEL_METHOD_URING;
+    options.raw_ops = ops;
+    options.raw_ops_count = sizeof(ops);
+    fixture_open(f, &options);
+}
+
 static void prep_recv(struct keel_raw *raw, struct io_uring_sqe *sqe)
 {
     struct socket_op *op = raw->user;
@@ -187,7 +199,7 @@ Test(poll, page_io_and_a_socket_live_in_one_epoll_loop)
 
     if (!fixture_has_uring("epoll"))
         return;
-    fixture_open_method(&f, KEEL_METHOD_URING);
+    open_for_raw(&f);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     op.fd = pair[0];
     int loop = epoll_create1(0);
@@ -253,7 +265,7 @@ Test(poll, a_multishot_operation_posts_again_and_ends_with_the_context)
 
     if (!fixture_has_uring("multishot"))
         return;
-    fixture_open_method(&f, KEEL_METHOD_URING);
+    open_for_raw(&f);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     op.fd = pair[0];
     cr_assert_eq(keel_ctx_raw(f.ctx, &op.raw), 0);
@@ -328,7 +340,7 @@ Test(poll, the_owner_is_woken_out_of_the_ring)
 
     if (!fixture_has_uring("wake"))
         return;
-    fixture_open_method(&f, KEEL_METHOD_URING);
+    open_for_raw(&f);
     sleep_and_be_woken(&f, true);
 }
 

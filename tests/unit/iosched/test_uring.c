@@ -44,7 +44,8 @@ static int open_poorer(struct uring_ring *ring, char *why, size_t size)
     struct text text;
 
     text_init(&text, why, size);
-    return uring_ring_open(ring, 128, 256, false, poorer_setup, &text);
+    return uring_ring_open(ring, &(struct uring_shape){.entries = 128, .completions = 256},
+                           poorer_setup, &text);
 }
 
 Test(uring, drops_the_newest_flag_first_and_says_so)
