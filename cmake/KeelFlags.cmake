@@ -33,3 +33,12 @@ if(KEEL_SANITIZE)
   target_compile_options(keel_flags INTERFACE ${sanitize})
   target_link_options(keel_flags INTERFACE ${sanitize})
 endif()
+
+# Coverage for libFuzzer in everything; the fuzzer itself is linked by the targets alone.
+if(KEEL_FUZZ)
+  if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "KEEL_FUZZ wants clang: cmake --preset fuzz")
+  endif()
+  target_compile_options(keel_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(keel_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

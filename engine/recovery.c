@@ -166,6 +166,12 @@ int recovery_run(struct keel_store *store, struct keel_ctx *ctx, struct keel_err
         rc = store_sync_device(ctx, store->pages_device);
     if (rc)
         return store_error(info, rc, "flush", "pages.keel");
+    /* What was read may lie in a cache alone, after a sync that failed (which never ends in a clean
+     * log). Pages are about to be written where it says that there are some. */
+    if (!clean && !BUG(RECOVERY_WITHOUT_FLUSH))
+        rc = superblock_step(ctx, &store->quad, &store->super);
+    if (rc)
+        return store_error(info, rc, "superblock", "store.keel");
     rc = replay(store, ctx, info);
     if (rc) {
         if (info && info->code == 0)

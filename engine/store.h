@@ -40,6 +40,12 @@ E(RUNNING,   CLOSED,    "keel_close") \
 E(READ_ONLY, CLOSED,    "keel_close")
 /* clang-format on */
 
+/* How long the log has been idle, as ticks see it; atomic. */
+struct store_idle {
+    _Atomic uint64_t tail_lsn; /* at the last tick */
+    _Atomic uint64_t since_ns; /* when a tick first saw that */
+};
+
 struct keel_store {
     /* set at open, then constant */
     struct store_config config;
@@ -82,6 +88,7 @@ struct keel_store {
     struct alloc_map map;
     struct checkpoint checkpoint;
     struct background background;
+    struct store_idle idle;
 };
 
 /* Move along an edge of the table; traps on a missing one. False: another thread moved it first. */

@@ -2,16 +2,21 @@
  * Choosing the next piece of upkeep.
  *
  * Growth first (a transaction cannot go on without it), then a checkpoint that is due or under way,
- * then free frames. One thread at a time does a checkpoint's step; who finds it busy leaves it.
+ * then free frames, then the log's promise: once nothing was appended for a moment, an empty block
+ * vouches for the last batch. That is one block per pause, since the log writes none that would
+ * promise nothing new. One thread at a time does a checkpoint's step; who finds it busy leaves it.
  */
 #include "engine/tick.h"
 
 #include <keel/pagecache.h>
+#include <keel/sim.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "engine/store.h"
 
-#define FREE_SHARE 16u /* of all frames are kept free: one in so many */
+#define FREE_SHARE 16u                /* of all frames are kept free: one in so many */
+#define IDLE_NS    UINT64_C(20000000) /* without an append, and the log counts as idle */
 
 static int tick_checkpoint(struct keel_store *store, struct keel_ctx *ctx,
                            enum checkpoint_wait wait)
@@ -46,6 +51,25 @@ static int tick_frames(struct keel_store *store, struct keel_ctx *ctx)
     return 0;
 }
 
+/* Relaxed and without a lock: two ticks at once may each take the log for idle a little early,
+ * which is harmless. */
+static void tick_promise(struct keel_store *store)
+{
+    struct store_idle *idle = &store->idle;
+    keel_lsn tail = keel_wal_tail(store->wal);
+    uint64_t now = store->config.sim ? keel_sim_now_ns(store->config.sim) : clock_now_ns();
+
+    if (atomic_exchange_explicit(&idle->tail_lsn, tail, memory_order_relaxed) != tail) {
+        atomic_store_explicit(&idle->since_ns, now, memory_order_relaxed);
+        return;
+    }
+    if (now - atomic_load_explicit(&idle->since_ns, memory_order_relaxed) < IDLE_NS)
+        return;
+    if (keel_wal_durable(store->wal) < tail)
+        keel_wal_kick(store->wal); /* an earlier promise may be complete */
+    keel_wal_promise(store->wal);
+}
+
 int tick_run(struct keel_store *store, struct keel_ctx *ctx, enum checkpoint_wait wait)
 {
     int rc = store_writable(store);
@@ -58,7 +82,10 @@ int tick_run(struct keel_store *store, struct keel_ctx *ctx, enum checkpoint_wai
     rc = tick_checkpoint(store, ctx, wait);
     if (rc)
         return rc;
-    return tick_frames(store, ctx);
+    rc = tick_frames(store, ctx);
+    if (rc == 0)
+        tick_promise(store);
+    return rc;
 }
 
 int keel_tick(struct keel_ctx *ctx, struct keel_store *store)

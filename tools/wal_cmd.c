@@ -1,5 +1,5 @@
 /*
- * `keel wal dump LOG` and `keel wal verify LOG`. Both read only.
+ * `keel wal dump|verify|stat|salvage LOG`. All of them only read the log; salvage writes a copy.
  *
  * verify lets the log judge itself: it is opened by keel_wal_open with read_only, which
  * repairs nothing, and the verdict of the recovery table becomes the exit status: 0 clean, 1 torn
@@ -16,6 +16,8 @@
 #include "tools/commands.h"
 #include "tools/wal_dump.h"
 #include "tools/wal_file.h"
+#include "tools/wal_salvage.h"
+#include "tools/wal_stat.h"
 #include "wal/recovery_cases.h"
 
 enum verify_exit { VERIFY_CLEAN = 0, VERIFY_TORN = 1, VERIFY_CORRUPT = 3, VERIFY_UNREADABLE = 4 };
@@ -170,28 +172,68 @@ static int run_dump(const char *command, const char *path, bool json)
     return rc ? cli_error(command, path, rc, NULL) : CLI_OK;
 }
 
+static int run_stat(const char *command, const char *path, bool json)
+{
+    struct keel_err_info info = {0};
+    struct wal_file file;
+    int rc = wal_file_open_damaged(&file, path, &info);
+    if (rc)
+        return cli_error(command, path, rc, &info);
+    int status = wal_stat(command, &file, json);
+    wal_file_close(&file);
+    return status;
+}
+
+static int run_salvage(const char *command, const char *path, const char *copy, bool json)
+{
+    struct keel_err_info info = {0};
+    struct wal_file file;
+    if (!copy)
+        return cli_usage(command, "where to? name a file that is not there yet with -o");
+    int rc = wal_file_open_damaged(&file, path, &info);
+    if (rc) {
+        cli_error(command, path, rc, &info);
+        return SALVAGE_UNREADABLE;
+    }
+    int status = wal_salvage(command, &file, copy, json);
+    wal_file_close(&file);
+    return status;
+}
+
+static void print_help(void)
+{
+    printf("Usage: keel wal dump|verify|stat [--json] LOG\n"
+           "       keel wal salvage [--json] -o COPY LOG\n\n"
+           "  dump     print superblock, blocks and records\n"
+           "  verify   exit 0 clean, 1 torn tail, 3 corrupt, 4 could not be read\n"
+           "  stat     how full it is, and with what\n"
+           "  salvage  write a copy that ends before the damage; exit 0 all that was promised is\n"
+           "           in it, 3 something was given up, 4 could not be read\n\n"
+           "LOG is a wal.keel or the folder of a store. It is not changed.\n");
+}
+
 int wal_main(int argc, const char **argv)
 {
+    static const char *const actions[] = {"dump", "verify", "stat", "salvage"};
     static char command[64];
+    const char *args[1], *copy = NULL;
     int json = 0;
-    const char *args[1];
+    unsigned action = 0;
     const struct poptOption options[] = {
         {"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object on stdout", NULL},
+        {"output", 'o', POPT_ARG_STRING, &copy, 0, "salvage: the copy to be written", "COPY"},
         POPT_AUTOHELP POPT_TABLEEND,
     };
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
-        printf("Usage: keel wal dump|verify [--json] LOG\n\n"
-               "  dump    print superblock, blocks and records\n"
-               "  verify  exit 0 clean, 1 torn tail, 3 corrupt, 4 could not be read\n\n"
-               "LOG is a wal.keel or the folder of a store. Nothing is changed.\n");
+        print_help();
         return CLI_OK;
     }
-    bool dump = argc >= 2 && strcmp(argv[1], "dump") == 0;
-    bool verify = argc >= 2 && strcmp(argv[1], "verify") == 0;
     if (argc < 2)
-        return cli_usage(argv[0], "no action given, name dump or verify");
-    if (!dump && !verify)
-        return cli_usage(argv[0], "there is no '%s', name dump or verify", argv[1]);
+        return cli_usage(argv[0], "no action given, name dump, verify, stat or salvage");
+    while (action < 4 && strcmp(argv[1], actions[action]) != 0)
+        action++;
+    if (action == 4)
+        return cli_usage(argv[0], "there is no '%s', name dump, verify, stat or salvage", argv[1]);
 
     snprintf(command, sizeof(command), "keel wal %s", argv[1]);
     argv[1] = command;
@@ -200,5 +242,16 @@ int wal_main(int argc, const char **argv)
         return CLI_USAGE;
     if (count == 0)
         return cli_usage(command, "no log given, name a wal.keel or the folder of a store");
-    return dump ? run_dump(command, args[0], json) : run_verify(command, args[0], json);
+    if (copy && action != 3)
+        return cli_usage(command, "-o is for salvage, leave it out");
+    switch (action) {
+    case 0:
+        return run_dump(command, args[0], json);
+    case 1:
+        return run_verify(command, args[0], json);
+    case 2:
+        return run_stat(command, args[0], json);
+    default:
+        return run_salvage(command, args[0], copy, json);
+    }
 }

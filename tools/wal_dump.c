@@ -31,7 +31,7 @@ struct dump {
     uint8_t *assembly;
     int owner;    /* epoch index of the block before, -1: the chain is broken */
     uint64_t run; /* places without a block, in a row */
-    enum wal_block_kind run_kind;
+    const char *run_kind;
     keel_lsn run_lsn;
 };
 
@@ -139,7 +139,7 @@ static void end_run(struct dump *dump)
     if (!dump->run)
         return;
     begin_item(dump);
-    const char *kind = wal_block_kind_name(dump->run_kind);
+    const char *kind = dump->run_kind;
     if (dump->json)
         put_json(json_pack("{s:I,s:I,s:s}", "lsn", (json_int_t)dump->run_lsn, "places",
                            (json_int_t)dump->run, "no_block", kind));
@@ -149,9 +149,9 @@ static void end_run(struct dump *dump)
     dump->run = 0;
 }
 
-static void add_to_run(struct dump *dump, keel_lsn lsn, enum wal_block_kind kind)
+static void add_to_run(struct dump *dump, keel_lsn lsn, const char *kind)
 {
-    if (dump->run && dump->run_kind != kind)
+    if (dump->run && strcmp(dump->run_kind, kind) != 0)
         end_run(dump);
     if (!dump->run)
         dump->run_lsn = lsn;
@@ -199,13 +199,17 @@ static int dump_ring(struct dump *dump)
         const uint8_t *block;
         struct wal_block_head head;
         int rc = wal_file_block(dump->file, lsn, &block);
-        if (rc)
+        if (rc && rc != KEEL_EREAD)
             return rc;
+        if (rc) {
+            add_to_run(dump, lsn, "cannot be read");
+            continue;
+        }
         enum wal_block_kind kind = wal_block_check(&dump->file->seed, super, block, lsn, &head);
         if (kind == WAL_BLOCK_VALID)
             dump_block(dump, block, &head);
         else
-            add_to_run(dump, lsn, kind);
+            add_to_run(dump, lsn, wal_block_kind_name(kind));
     }
     end_run(dump);
     return 0;

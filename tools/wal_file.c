@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/endian.h"
 #include "base/mem.h"
+#include "iosched/quad_format.h"
 #include "wal/position.h"
 
 #define WINDOW_BYTES (256u * 1024u)
@@ -34,7 +37,44 @@ static int find_log(struct wal_file *file, const char *path)
     return 0;
 }
 
-static int read_super(struct wal_file *file)
+static int read_block(struct wal_file *file, uint64_t offset, void *buf, uint32_t len)
+{
+    struct keel_io io = {.device = file->device,
+                         .buf = buf,
+                         .offset_bytes = offset,
+                         .len_bytes = len,
+                         .op = KEEL_OP_READ,
+                         .cls = KEEL_CLASS_READ};
+    int rc = keel_io_submit(file->ctx, &io);
+    return rc ? rc : keel_io_wait(file->ctx, &io);
+}
+
+/* The newest copy that is valid by itself. False: there is none. */
+static bool read_single_copy(struct wal_file *file, struct keel_quad *quad, uint8_t *payload,
+                             uint32_t *len)
+{
+    char *block = file->cell;
+    quad->generation = 0;
+    for (unsigned copy = 0; copy < QUAD_COPIES; copy++) {
+        if (read_block(file, quad->offsets[copy], block, WAL_BLOCK) != 0)
+            continue;
+        uint64_t generation = load_le64(block + QUAD_AT_GENERATION);
+        uint32_t crc = load_le32(block + QUAD_AT_CRC);
+        uint32_t bytes = load_le32(block + QUAD_AT_LEN);
+        store_le32(block + QUAD_AT_CRC, 0);
+        if (load_le64(block + QUAD_AT_MAGIC) != WAL_MAGIC || crc != crc32c(0, block, WAL_BLOCK) ||
+            load_le32(block + QUAD_AT_VERSION) > WAL_VERSION ||
+            load_le32(block + QUAD_AT_COPY) != copy || generation <= quad->generation ||
+            bytes > WAL_SUPER_MAX)
+            continue;
+        quad->generation = generation;
+        *len = bytes;
+        memcpy(payload, block + QUAD_AT_PAYLOAD, bytes);
+    }
+    return quad->generation > 0;
+}
+
+static int read_super(struct wal_file *file, bool damaged)
 {
     struct keel_quad quad;
     uint8_t payload[WAL_SUPER_MAX];
@@ -42,9 +82,16 @@ static int read_super(struct wal_file *file)
     if (keel_device_info(file->device)->size_bytes < KEEL_WAL_BYTES_MIN)
         return KEEL_EFORMAT;
     wal_super_cell(&quad, file->device, NULL, file->cell);
+    file->copies_valid = 2;
     int rc = keel_quad_open(file->ctx, &quad, false, payload, &len);
+    if (damaged && (rc == KEEL_ESUPER || rc == KEEL_EREAD) &&
+        read_single_copy(file, &quad, payload, &len)) {
+        file->copies_valid = 1;
+        rc = 0;
+    }
     if (rc)
         return rc;
+    file->generation = quad.generation;
     rc = wal_super_decode(&file->super, payload, len);
     if (rc)
         return rc;
@@ -54,7 +101,8 @@ static int read_super(struct wal_file *file)
     return 0;
 }
 
-int wal_file_open(struct wal_file *file, const char *path, struct keel_err_info *info)
+static int open_file(struct wal_file *file, const char *path, bool damaged,
+                     struct keel_err_info *info)
 {
     struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
     options.read_only = true;
@@ -70,13 +118,23 @@ int wal_file_open(struct wal_file *file, const char *path, struct keel_err_info 
         goto fail;
     file->cell = mem_alloc_aligned(WAL_BLOCK, WAL_BLOCK);
     file->window = mem_alloc_aligned(WAL_BLOCK, WINDOW_BYTES);
-    rc = file->cell && file->window ? read_super(file) : -ENOMEM;
+    rc = file->cell && file->window ? read_super(file, damaged) : -ENOMEM;
     if (rc)
         goto fail;
     return 0;
 fail:
     wal_file_close(file);
     return rc;
+}
+
+int wal_file_open(struct wal_file *file, const char *path, struct keel_err_info *info)
+{
+    return open_file(file, path, false, info);
+}
+
+int wal_file_open_damaged(struct wal_file *file, const char *path, struct keel_err_info *info)
+{
+    return open_file(file, path, true, info);
 }
 
 void wal_file_close(struct wal_file *file)
@@ -97,21 +155,16 @@ int wal_file_block(struct wal_file *file, keel_lsn lsn, const uint8_t **ret)
     uint64_t offset = lsn_offset(file->super.ring_bytes, lsn);
     if (offset < file->window_offset || offset >= file->window_offset + file->window_bytes) {
         uint64_t left = WAL_RING_OFFSET + file->super.ring_bytes - offset;
-        struct keel_io io = {.device = file->device,
-                             .buf = file->window,
-                             .offset_bytes = offset,
-                             .len_bytes = left < WINDOW_BYTES ? (uint32_t)left : WINDOW_BYTES,
-                             .op = KEEL_OP_READ,
-                             .cls = KEEL_CLASS_READ};
+        uint32_t len = left < WINDOW_BYTES ? (uint32_t)left : WINDOW_BYTES;
         file->window_bytes = 0;
-        int rc = keel_io_submit(file->ctx, &io);
-        if (rc)
-            return rc;
-        rc = keel_io_wait(file->ctx, &io);
-        if (rc)
-            return rc;
+        /* A window that cannot be read whole is read block by block as they are asked for. */
+        if (read_block(file, offset, file->window, len) != 0) {
+            len = WAL_BLOCK;
+            if (read_block(file, offset, file->window, len) != 0)
+                return KEEL_EREAD;
+        }
         file->window_offset = offset;
-        file->window_bytes = io.len_bytes;
+        file->window_bytes = len;
     }
     KEEL_ASSERT((offset - file->window_offset) % WAL_BLOCK == 0);
     *ret = file->window + (offset - file->window_offset);

@@ -16,7 +16,9 @@ struct wal_file {
     struct keel_device *device;
     struct wal_super super;
     struct wal_seed seed;
-    void *cell; /* one block, for the superblock */
+    uint64_t generation;   /* of the superblock */
+    unsigned copies_valid; /* 1: the only one left; else 2, which says two or more */
+    void *cell;            /* one block, for the superblock */
 
     /* the window of blocks that was read last */
     uint8_t *window;
@@ -27,9 +29,12 @@ struct wal_file {
  * KEEL_ENOTFOUND, KEEL_EACCESS, KEEL_EINUSE, KEEL_EFORMAT, KEEL_EVERSION, KEEL_ESUPER, KEEL_EREAD,
  * -errno. */
 int wal_file_open(struct wal_file *file, const char *path, struct keel_err_info *info);
+/* The same, but one valid copy of the superblock is enough. */
+int wal_file_open_damaged(struct wal_file *file, const char *path, struct keel_err_info *info);
 void wal_file_close(struct wal_file *file);
 
-/* What lies in the place of the block with this LSN: lent until the next call. Blocks. */
+/* What lies in the place of the block with this LSN: lent until the next call. KEEL_EREAD: this
+ * very block cannot be read, others may. Blocks. */
 int wal_file_block(struct wal_file *file, keel_lsn lsn, const uint8_t **ret);
 
 #endif

@@ -92,7 +92,7 @@ struct keel_wal {
     enum keel_sync_method sync;
     uint64_t inflight_bytes; /* K */
     char sync_why[96];
-    uint64_t sync_ns_p50[5];
+    uint64_t sync_ns_p25[5];
 
     /* under super_lock */
     struct lock super_lock;

@@ -114,6 +114,12 @@ static bool super_plausible(const struct wal_super *super)
         return false;
     if (super->clean != (super->end_lsn != 0) || super->end_lsn % WAL_BLOCK != 0)
         return false;
+    /* An epoch is made durable together with the promise of its first LSN. */
+    if (super->promise_lsn < super->epochs[super->epoch_count - 1].first)
+        return false;
+    /* So that nothing that is added to an LSN overflows. */
+    if (super->promise_lsn > WAL_LSN_MAX || super->end_lsn > WAL_LSN_MAX)
+        return false;
     return epochs_plausible(super);
 }
 

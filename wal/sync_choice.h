@@ -6,7 +6,7 @@
 
 #include "wal/log.h"
 
-/* Settle wal->sync for what was asked for: sets sync, sync_why, sync_ns_p50. The epoch that is
+/* Settle wal->sync for what was asked for: sets sync, sync_why, sync_ns_p25. The epoch that is
  * about to begin is durable already; only blocks that no epoch owns are written. from, end: such
  * blocks. */
 int wal_sync_choose(struct keel_wal *wal, enum keel_sync_method asked, keel_lsn from, keel_lsn end);

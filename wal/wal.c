@@ -449,5 +449,5 @@ void keel_wal_stats(struct keel_wal *wal, struct keel_wal_stats *ret)
     ret->free_bytes = ret->ring_bytes - ret->used_bytes;
     ret->sync = wal->sync;
     memcpy(ret->sync_why, wal->sync_why, sizeof(ret->sync_why));
-    memcpy(ret->sync_ns_p50, wal->sync_ns_p50, sizeof(ret->sync_ns_p50));
+    memcpy(ret->sync_ns_p25, wal->sync_ns_p25, sizeof(ret->sync_ns_p25));
 }

@@ -28,6 +28,7 @@
 #define WAL_RING_MIN    (KEEL_WAL_BYTES_MIN - WAL_SUPER_BYTES)
 #define WAL_RING_SHARE  8u                    /* K is at most this part of the ring */
 #define WAL_LSN_FIRST   ((keel_lsn)WAL_BLOCK) /* of a new log; 0 stays "before the first byte" */
+#define WAL_LSN_MAX     (UINT64_C(1) << 63)   /* no superblock names more: 29 years at 10 GB/s */
 #define WAL_UUID_BYTES  16u
 
 /* Block header. */

@@ -110,7 +110,7 @@ int wal_walk_block(struct wal_walk *walk, const uint8_t *block, const struct wal
             if (!header_read(walk))
                 return KEEL_ECORRUPT;
         }
-        if (at < head->used)
+        if (at < head->used || walk->body == 0)
             at += take_body(walk, payload + at, head->used - at);
         if (walk->filled < WAL_RECORD_HEADER + walk->body)
             break;
@@ -123,5 +123,8 @@ int wal_walk_block(struct wal_walk *walk, const uint8_t *block, const struct wal
         if (rc != 0)
             return rc;
     }
+    /* A block is closed early only between two groups. */
+    if (head->used < WAL_PAYLOAD && (walk->filled != 0 || walk->in_group))
+        return KEEL_ECORRUPT;
     return first == head->first ? 0 : KEEL_ECORRUPT;
 }

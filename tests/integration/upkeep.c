@@ -300,3 +300,64 @@ Test(upkeep, pages_of_64_kib_work_and_their_size_stays_with_the_store, .timeout 
 {
     for_each_variant(large_pages);
 }
+
+/* ---------------------------------------------------------------- an idle log */
+
+static void pause_and_tick(struct world *world, uint64_t ns)
+{
+    uint64_t until = keel_sim_now_ns(world->sim) + ns;
+
+    while (keel_sim_now_ns(world->sim) < until) {
+        expect_ok(keel_tick(world->ctx, world->store));
+        cr_assert_geq(keel_ctx_poll(world->ctx, 0, 0), 0);
+    }
+}
+
+static uint64_t log_writes(struct world *world)
+{
+    uint64_t writes, syncs;
+
+    keel_sim_counts(world->sim, "db/wal.keel", &writes, &syncs);
+    return writes;
+}
+
+/* W7, the last batch as well: after a pause nothing that was acknowledged is without a witness. */
+Test(upkeep, W7_a_tick_closes_the_blind_spot_once_the_log_is_idle, .timeout = 60)
+{
+    struct world world, after;
+
+    world_init_sim(&world, make_sim(7, true, 0));
+    world_open(&world);
+    put_page(&world, "the last of all");
+    uint64_t before = log_writes(&world);
+    pause_and_tick(&world, 5000000);
+    cr_assert_eq(log_writes(&world), before, "that was no pause yet");
+    pause_and_tick(&world, 40000000);
+    cr_assert_eq(log_writes(&world), before + 1, "one empty block");
+    pause_and_tick(&world, 200000000);
+    cr_assert_eq(log_writes(&world), before + 1, "and no second one in the same pause");
+
+    /* Damage to the last batch is told now: zero each block of the ring in turn; what is refused
+     * as damage must include the one that holds the last commit, one place before the end. */
+    uint32_t refused = 0;
+    for (uint64_t at = 2 * 4096; at < 272 * 1024 - 2 * 4096; at += 4096) {
+        unsigned char block[4096], zero[4096] = {0};
+        struct keel_store *store;
+        struct keel_sim *sim;
+
+        expect_ok(keel_sim_cut(world.sim, keel_sim_events(world.sim), KEEL_CUT_LOSE_ALL, 1, NULL,
+                               NULL, &sim));
+        world_init_sim(&after, sim);
+        expect_ok(keel_sim_peek(sim, "db/wal.keel", at, block, sizeof(block)));
+        if (memmem(block, sizeof(block), "the last of all", 15)) {
+            expect_ok(keel_sim_poke(sim, "db/wal.keel", at, zero, sizeof(zero)));
+            expect_rc(keel_open(after.ctx, after.path, &after.options, NULL, &store),
+                      KEEL_ECORRUPT);
+            refused++;
+        }
+        world_fini(&after);
+    }
+    cr_assert_eq(refused, 1);
+    world_close(&world);
+    world_fini(&world);
+}

@@ -26,6 +26,9 @@ bad "$KEEL" wal
 bad "$KEEL" wal burn "$DIR"
 bad "$KEEL" wal dump
 bad "$KEEL" wal verify one two
+bad "$KEEL" wal stat
+bad "$KEEL" wal salvage log
+bad "$KEEL" wal verify log -o copy
 bad "$KEEL" bench
 bad "$KEEL" bench everything
 bad "$KEEL" bench commit --threads 0

@@ -1,46 +1,8 @@
 #!/bin/sh
 # keel wal verify: 0 clean, 1 torn tail, 3 corrupt, 4 could not be read; changes nothing.
 . "$(dirname "$0")/common.inc"
-need pgrep
-need python3
+. "$HERE/killed_log.inc"
 
-log() { json "$DIR/report" "j[\"$1\"]"; }
-
-# damage FILE LSN: overwrite half a KiB inside the block at this LSN.
-damage() {
-	python3 - "$1" "$2" "$(log ring_bytes)" "$(log ring_offset)" <<'END'
-import sys
-name, lsn, ring, base = sys.argv[1], *map(int, sys.argv[2:])
-with open(name, 'r+b') as f:
-    f.seek(base + lsn // 4096 * 4096 % ring + 1024)
-    f.write(bytes(range(256)) * 2)
-END
-}
-
-# A log as it was when everything was killed: copied before anybody recovers it.
-killed_log() {
-	"$KEEL" demo --path "$DIR/store" --seconds 30 >/dev/null 2>&1 &
-	demo=$!
-	sleep "$1"
-	kill -9 "$demo"
-	wait "$demo" 2>/dev/null
-	turns=0
-	while pgrep -f "demo-worker $DIR/store" >/dev/null && [ "$turns" -lt 100 ]; do
-		sleep 0.05
-		turns=$((turns + 1))
-	done
-	sleep 0.5 # the kernel takes its rings down
-	cp "$DIR/store/wal.keel" "$DIR/killed"
-	"$KEEL" wal verify "$DIR/killed" --json >"$DIR/report"
-	[ "$(json "$DIR/report" '"end_lsn" in j')" = True ] || fail "a killed log: $(cat "$DIR/report")"
-	end=$(log end_lsn)
-	redo=$(log redo_lsn)
-}
-# Right behind a checkpoint it may be too short for the damage below.
-killed_log 3
-[ $((end - redo)) -gt 2097152 ] || killed_log 2
-[ $((end - redo)) -gt 2097152 ] || killed_log 2.5
-[ $((end - redo)) -gt 2097152 ] || fail "the log stays too short for this test: $redo to $end"
 sum=$(cksum <"$DIR/killed")
 "$KEEL" wal verify "$DIR/killed" >"$DIR/out" 2>"$DIR/err"
 status=$?

@@ -1,0 +1,82 @@
+#!/bin/sh
+# The documents: every fenced block is compiled, run, parsed or compared (tests/docs/blocks.py says which how), links
+# lead somewhere, the examples run; and a document that is wrong is refused.
+. "$(dirname "$0")/common.inc"
+need python3 bash "${CC:-cc}"
+ROOT=$(cd "$HERE/../.." && pwd)
+cd "$DIR" || fail "cannot enter $DIR"
+
+python3 "$ROOT/tests/docs/blocks.py" "$KEEL" || fail "blocks"
+python3 "$ROOT/tools/tidy.py" documents || fail "titles and links"
+
+# refused NAME WORDS: the page on standard input is refused with these words.
+refused() {
+	cat >"$DIR/$1.md"
+	expect 1 python3 "$ROOT/tests/docs/blocks.py" "$KEEL" "$DIR/$1.md"
+	grep -q "$2" "$DIR/out" || fail "$1: no word of it: $(cat "$DIR/out")"
+}
+F='```'
+refused no-example 'is in no file of examples/' <<EOF
+${F}c
+int nowhere(void);
+${F}
+EOF
+refused no-c 'does not compile' <<EOF
+<!-- compiled in a function -->
+${F}c
+struct keel_io io = {.no_such_field = 1};
+${F}
+EOF
+refused no-shell 'bash cannot parse it' <<EOF
+<!-- not run: it would take long -->
+${F}sh
+if true; then
+${F}
+EOF
+refused no-command 'exit' <<EOF
+${F}sh
+keel sail
+${F}
+EOF
+refused no-dev './dev has no sail' <<EOF
+<!-- not run: it would build -->
+${F}sh
+./dev sail
+${F}
+EOF
+refused no-json 'no JSON' <<EOF
+${F}json
+{"a": }
+${F}
+EOF
+refused no-language 'a block without a language' <<EOF
+${F}
+what is this?
+${F}
+EOF
+refused no-test 'no test compares this hex dump' <<EOF
+${F}
+00000000: 0100 0000 3930 0000 0000 0000 4000 0500  ....90......@...
+${F}
+EOF
+refused no-option 'keel demo has no --sail' <<EOF
+    keel demo [--path DIR] [--sail]
+EOF
+refused no-file 'there is no wal/sail.c' <<EOF
+See \`wal/sail.c\`.
+EOF
+
+# runs NAME OUTPUT: the example ends well and prints this.
+EXAMPLES=$(dirname "$KEEL")/../examples
+runs() {
+	[ -x "$EXAMPLES/example_$1" ] || fail "example $1 was not built"
+	expect 0 "$EXAMPLES/example_$1" "$DIR/example_$1"
+	grep -Eqx "$2" "$DIR/out" || fail "example $1: $(cat "$DIR/out")"
+}
+runs first 'page [0-9]+ says hello'
+runs event_loop '64 of 64 are durable'
+runs requests '32 blocks read; the first begins with k; method (uring, restricted|sync, not restricted)'
+for example in "$ROOT"/examples/*.c; do
+	name=$(basename "$example" .c)
+	grep -q "^runs $name " "$HERE/docs.sh" || fail "example $name is not run"
+done
