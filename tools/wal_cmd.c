@@ -216,7 +216,8 @@ int wal_main(int argc, const char **argv)
 {
     static const char *const actions[] = {"dump", "verify", "stat", "salvage"};
     static char command[64];
-    const char *args[1], *copy = NULL;
+    static const char *copy; /* popt allocates it; kept for the life of the process */
+    const char *args[1];
     int json = 0;
     unsigned action = 0;
     const struct poptOption options[] = {
