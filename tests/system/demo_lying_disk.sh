@@ -27,10 +27,10 @@ caught() {
 demo /wal.keel 200 2
 caught /wal.keel
 
-# Lost page writes matter once a checkpoint has let go of the log that could replace them.
-for seconds in 4 8 16; do
+# Lost page writes matter once a checkpoint has let go of the log that could replace them, and the
+# worker is believed for its first 20 (merged) writes: how long that takes is the disk's affair.
+for seconds in 6 12 24; do
 	demo /pages.keel 20 "$seconds"
-	grep -q ', 0 checkpoints$' "$DIR/out" || break
+	[ "$status" -eq 0 ] || break
 done
-grep -q ', 0 checkpoints$' "$DIR/out" && skip "the disk is too slow to reach a checkpoint in $seconds s"
 caught /pages.keel
