@@ -16,10 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "tools/cli.h"
 #include "tools/commands.h"
 #include "tools/demo_run.h"
