@@ -1,13 +1,13 @@
 /*
+ * The job `commit`: T threads, each committing small transactions on pages of its own, each
+ * blocking until durable.
+ *
  * One store for all rounds, opened anew for each. Within a round: the threads open their contexts
  * and meet at a barrier, run for WARM_NS, and then the main thread takes two readings of every
  * counter, --seconds apart, while they go on. So nothing of opening, warming up or stopping is in
  * the figures (but for allocations, which are counted from the barrier on).
  */
-#include "bench/commit.h"
-
 #include <errno.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -23,20 +23,23 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "bench/lib/malloc_count.h"
+#include "bench/peer.h"
 #include "tools/cli.h"
 
 #define WARM_NS       (300ull * 1000 * 1000)
 #define NS_PER_SECOND 1000000000ull
 #define PAGE_USER     (4096u - KEEL_PAGE_HEADER_BYTES)
-#define PAGES_MAX     (COMMIT_RECORD_MAX / PAGE_USER + 1)
+#define RECORD_MAX    32768u
+#define PAGES_MAX     (RECORD_MAX / PAGE_USER + 1)
 
 struct job {
-    const struct commit_config *config;
-    struct commit_report *report;
-    char folder[512], store_path[600];
+    const struct bench_options *config;
+    struct bench_report *report;
+    char store_path[600];
     uint32_t pages_per_thread;
     keel_pageno *pages; /* threads * pages_per_thread, made in the first round */
     bool pages_made;
+    uint64_t log_writes; /* while measuring, all rounds */
 
     /* one round */
     struct keel_ctx *ctx;
@@ -53,7 +56,7 @@ struct thread {
     uint32_t offset; /* where in the page the next record goes */
     _Atomic uint64_t ops;
     struct hist latency; /* of what began and ended while measuring */
-    unsigned char record[COMMIT_RECORD_MAX];
+    unsigned char record[RECORD_MAX];
 };
 
 /* A reading of every counter. */
@@ -68,7 +71,7 @@ struct reading {
 
 static int write_record(struct thread *thread, struct keel_tx *tx, uint64_t stamp)
 {
-    uint32_t bytes = thread->job->config->record_bytes;
+    uint32_t bytes = (uint32_t)thread->job->config->record_bytes;
     memcpy(thread->record, &stamp, bytes < sizeof(stamp) ? bytes : sizeof(stamp));
     if (bytes <= PAGE_USER) {
         if (thread->offset + bytes > PAGE_USER)
@@ -172,7 +175,7 @@ static void take_reading(struct job *job, struct thread *threads, struct reading
 
 static void add_readings(struct job *job, const struct reading *a, const struct reading *b)
 {
-    struct commit_counts *counts = &job->report->counts;
+    struct bench_counts *counts = &job->report->counts;
     struct bench_series *ours = &job->report->ours;
     struct bench_round *round = &ours->rounds[ours->count++];
     uint64_t ops = b->ops - a->ops, ns = b->ns - a->ns, cpu = b->cpu_ns - a->cpu_ns;
@@ -180,11 +183,9 @@ static void add_readings(struct job *job, const struct reading *a, const struct 
     round->cpu_ns_per_op = ops ? (double)cpu / (double)ops : -1;
 
     counts->ops += ops;
-    counts->ns += ns;
-    counts->cpu_ns += cpu;
     counts->enters += b->enters - a->enters;
-    counts->log_writes += b->wal.writes - a->wal.writes;
-    counts->page_writes += b->cache.writes - a->cache.writes;
+    counts->submitted_writes += b->wal.writes - a->wal.writes + b->cache.writes - a->cache.writes;
+    job->log_writes += b->wal.writes - a->wal.writes;
     counts->device_known = a->disk.known && b->disk.known;
     if (counts->device_known) {
         counts->device_reads += b->disk.reads - a->disk.reads;
@@ -235,7 +236,7 @@ static int make_pages(struct job *job)
 
 static int open_store(struct job *job)
 {
-    const struct commit_config *config = job->config;
+    const struct bench_options *config = job->config;
     struct keel_ctx_options ctx_options = KEEL_CTX_OPTIONS_DEFAULT;
     ctx_options.method = config->method;
     struct keel_options options = KEEL_OPTIONS_DEFAULT;
@@ -304,8 +305,9 @@ static void measure(struct job *job, struct thread *threads)
         add_readings(job, &before, &after);
 }
 
-static int run_ours(struct job *job)
+static int commit_round(struct bench_run *run)
 {
+    struct job *job = run->state;
     static struct hist round;
     uint32_t count = job->config->threads;
     struct thread *threads = mem_alloc(count * sizeof(*threads));
@@ -343,70 +345,69 @@ out:
 
 /* ---------------------------------------------------------------- all rounds */
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static int commit_begin(struct bench_run *run)
 {
-    (void)st;
-    (void)type;
-    (void)ftw;
-    keel_ignore(remove(path), "the folder's removal tells");
-    return 0;
-}
+    struct job *job = mem_alloc(sizeof(*job));
 
-static int run_rounds(struct job *job)
-{
-    const struct commit_config *config = job->config;
-    struct commit_report *report = job->report;
-    for (uint32_t round = 0; round < config->rounds; round++) {
-        cli_progress("round %u of %u: keel", round + 1, config->rounds);
-        int rc = run_ours(job);
-        if (rc)
-            return rc;
-
-        struct peer_job peer_job = {.folder = job->folder,
-                                    .threads = config->threads,
-                                    .seconds = config->seconds,
-                                    .record_bytes = config->record_bytes};
-        if (!path_sync_parse(report->path.sync_method, &peer_job.sync) ||
-            peer_job.sync == KEEL_SYNC_AUTO)
-            peer_job.sync = KEEL_SYNC_FLUSH;
-        for (uint32_t i = 0; i < config->peer_count; i++) {
-            /* One that could not run will not run in the next round either. */
-            if (round && !report->versus[i].count)
-                continue;
-            cli_progress("round %u of %u: %s", round + 1, config->rounds, config->peers[i]->name);
-            if (!config->peers[i]->commit(&peer_job, &report->versus[i]))
-                cli_fail(config->command, "%s: %s", config->peers[i]->name, report->versus[i].note);
-        }
+    if (!job)
+        return cli_error(run->options->command, "job", -ENOMEM, NULL);
+    job->config = run->options;
+    job->report = run->report;
+    job->pages_per_thread = (uint32_t)(run->options->record_bytes / PAGE_USER + 1);
+    KEEL_ASSERT(job->pages_per_thread <= PAGES_MAX);
+    snprintf(job->store_path, sizeof(job->store_path), "%s/store", run->folder);
+    job->pages = mem_alloc(run->options->threads * job->pages_per_thread * sizeof(*job->pages));
+    if (!job->pages) {
+        mem_free(job);
+        return cli_error(run->options->command, "pages", -ENOMEM, NULL);
     }
+    run->state = job;
     return 0;
 }
 
-int commit_run(const struct commit_config *config, struct commit_report *ret)
+static void commit_end(struct bench_run *run)
 {
-    KEEL_ASSERT(config->threads >= 1 && config->threads <= COMMIT_THREADS_MAX);
-    KEEL_ASSERT(config->rounds >= 1 && config->rounds <= BENCH_ROUNDS_MAX);
-    struct job job = {.config = config, .report = ret};
-    ret->ours.name = "keel";
-    hist_init(&ret->latency);
-    for (uint32_t i = 0; i < config->peer_count; i++)
-        ret->versus[i].name = config->peers[i]->name;
-    if (disk_find(config->path, &ret->disk))
-        ret->disk.found = false;
+    struct job *job = run->state;
+    double batch = job->log_writes ? (double)run->report->counts.ops / (double)job->log_writes : 0;
 
-    snprintf(job.folder, sizeof(job.folder), "%s/keel-bench-XXXXXX", config->path);
-    if (!mkdtemp(job.folder))
-        return cli_fail(config->command, "%s: %s; name a folder that can be written to",
-                        config->path, strerror(errno));
-    snprintf(job.store_path, sizeof(job.store_path), "%s/store", job.folder);
-    job.pages_per_thread = config->record_bytes / PAGE_USER + 1;
-    KEEL_ASSERT(job.pages_per_thread <= PAGES_MAX);
-    job.pages = mem_alloc(config->threads * job.pages_per_thread * sizeof(*job.pages));
-    int rc = job.pages ? run_rounds(&job) : cli_error(config->command, "pages", -ENOMEM, NULL);
-    mem_free(job.pages);
-    cli_progress_end();
-
-    keel_ignore(nftw(job.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), "see next line");
-    if (access(job.folder, F_OK) == 0)
-        cli_fail(config->command, "%s could not be removed; remove it", job.folder);
-    return rc;
+    run->report->extra = json_pack("{s:f}", "commits_per_log_write", batch);
+    mem_free(job->pages);
+    mem_free(job);
 }
+
+static void commit_print(const struct bench_options *options, const struct bench_report *report)
+{
+    (void)options;
+    printf("commits per log write: %.1f\n",
+           json_number_value(json_object_get(report->extra, "commits_per_log_write")));
+}
+
+static uint64_t commit_bytes(const struct bench_options *options)
+{
+    return options->record_bytes;
+}
+
+static const struct bench_peer peers[] = {
+    {"fio", peer_fio_commit},
+    {"rocksdb", peer_rocksdb_commit},
+    {"bare", peer_bare_commit},
+    {NULL, NULL},
+};
+
+const struct bench_job bench_job_commit = {
+    .name = "commit",
+    .summary = "blocking writers, each commit durable before the next",
+    .unit = "commit",
+    .takes = BENCH_THREADS | BENCH_RECORD | BENCH_SYNC | BENCH_METHOD | BENCH_LOG | BENCH_CACHE,
+    .defaults = {.threads = 8,
+                 .record_bytes = 128,
+                 .log_bytes = 256u << 20,
+                 .cache_bytes = 64u << 20},
+    .record_max = RECORD_MAX,
+    .peers = peers,
+    .begin = commit_begin,
+    .round = commit_round,
+    .end = commit_end,
+    .print = commit_print,
+    .op_bytes = commit_bytes,
+};

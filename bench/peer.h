@@ -1,29 +1,28 @@
 /*
- * Peers: what keel's figures are put beside. Each runs one round of the same load in its own way
- * and adds it to its series. A peer that cannot run says why in the series' note and returns false;
- * it is then named in the output, never left out.
+ * The peers of the job `commit`, one round each. They sync as our log does (bench_sync_of).
  */
 #ifndef KEEL_BENCH_PEER_H
 #define KEEL_BENCH_PEER_H
 
-#include <keel/wal.h>
+#include "bench/job.h"
 
-#include "bench/lib/result.h"
+bool peer_fio_commit(struct bench_run *run, struct bench_series *series);
+bool peer_rocksdb_commit(struct bench_run *run, struct bench_series *series);
+bool peer_bare_commit(struct bench_run *run, struct bench_series *series);
 
+/* What these peers need of a run. */
 struct peer_job {
-    const char *folder; /* on the disk under test; the peer makes its files in it */
-    uint32_t threads, seconds;
-    uint32_t record_bytes;
-    enum keel_sync_method sync; /* as chosen for ours: never AUTO */
+    const char *folder;
+    uint32_t threads, seconds, record_bytes;
+    enum keel_sync_method sync; /* never AUTO */
 };
-
-struct peer {
-    const char *name;
-    bool (*commit)(const struct peer_job *job, struct bench_series *series);
-};
-
-bool peer_fio_commit(const struct peer_job *job, struct bench_series *series);
-bool peer_rocksdb_commit(const struct peer_job *job, struct bench_series *series);
-bool peer_bare_commit(const struct peer_job *job, struct bench_series *series);
+static inline struct peer_job peer_job_of(const struct bench_run *run)
+{
+    return (struct peer_job){.folder = run->folder,
+                             .threads = run->options->threads,
+                             .seconds = run->options->seconds,
+                             .record_bytes = (uint32_t)run->options->record_bytes,
+                             .sync = bench_sync_of(run->report)};
+}
 
 #endif

@@ -276,12 +276,14 @@ static int run(const struct peer_job *job, struct bench_round *round)
     return rc;
 }
 
-bool peer_bare_commit(const struct peer_job *job, struct bench_series *series)
+bool peer_bare_commit(struct bench_run *bench, struct bench_series *series)
 {
+    struct peer_job job = peer_job_of(bench);
+
     KEEL_ASSERT(series->count < BENCH_ROUNDS_MAX);
-    int error = job->record_bytes + RECORD_HEADER + 8 > BUFFER_BYTES
+    int error = job.record_bytes + RECORD_HEADER + 8 > BUFFER_BYTES
                     ? E2BIG
-                    : run(job, &series->rounds[series->count]);
+                    : run(&job, &series->rounds[series->count]);
     if (error) {
         snprintf(series->note, sizeof(series->note), "%.190s", strerror(error));
         return false;
@@ -289,9 +291,9 @@ bool peer_bare_commit(const struct peer_job *job, struct bench_series *series)
     series->count++;
     snprintf(series->note, sizeof(series->note),
              "mutex, leader and followers, pwritev2%s, gather of %d us; no pages, no recovery",
-             job->sync == KEEL_SYNC_DSYNC  ? " RWF_DSYNC"
-             : job->sync == KEEL_SYNC_NONE ? ""
-                                           : " and fdatasync",
+             job.sync == KEEL_SYNC_DSYNC  ? " RWF_DSYNC"
+             : job.sync == KEEL_SYNC_NONE ? ""
+                                          : " and fdatasync",
              GATHER_NS / 1000);
     return true;
 }

@@ -79,15 +79,17 @@ static bool run(const struct peer_job *job, struct bench_series *series, struct 
     return true;
 }
 
-bool peer_rocksdb_commit(const struct peer_job *job, struct bench_series *series)
+bool peer_rocksdb_commit(struct bench_run *bench, struct bench_series *series)
 {
+    struct peer_job job = peer_job_of(bench);
+
     KEEL_ASSERT(series->count < BENCH_ROUNDS_MAX);
     struct proc_output *output = mem_alloc(sizeof(*output));
     if (!output) {
         snprintf(series->note, sizeof(series->note), "out of memory");
         return false;
     }
-    bool good = run(job, series, output);
+    bool good = run(&job, series, output);
     mem_free(output);
     return good;
 }

@@ -1,66 +1,66 @@
 /*
- * `keel bench JOB`: options, and the report as text or JSON. What is measured, and how, is in
- * bench/.
+ * `keel bench JOB`: the jobs, and their options. What is measured, and how, is in bench/; the
+ * report is in bench_report.c.
  */
-#include <keel/keel.h>
-
-#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "base/assert.h"
-#include "bench/commit.h"
-#include "bench/lib/malloc_count.h"
+#include "bench/job.h"
+#include "tools/bench_report.h"
 #include "tools/cli.h"
 #include "tools/commands.h"
 
-static const struct peer PEERS[] = {
-    {"fio", peer_fio_commit},
-    {"rocksdb", peer_rocksdb_commit},
-    {"bare", peer_bare_commit},
-};
-#define PEER_COUNT (sizeof(PEERS) / sizeof(PEERS[0]))
+#define BENCH_SECONDS 5
+#define BENCH_ROUNDS  3 /* beside peers */
 
-/* The options as they stand on the command line. */
+/* The options as they stand on the command line; NOT_GIVEN or NULL: not given. */
+#define NOT_GIVEN INT_MIN
 struct flags {
-    int threads, seconds, rounds, json;
-    const char *path, *record, *sync, *method, *versus, *log, *cache;
+    int threads, seconds, rounds, depth, batch, json;
+    const char *path, *versus;
+    const char *bs, *record, *cache, *data, *log; /* sizes */
+    const char *sched, *method, *iopoll, *sync, *dist, *mode;
 };
+static struct flags flags = {.threads = NOT_GIVEN,
+                             .seconds = NOT_GIVEN,
+                             .rounds = NOT_GIVEN,
+                             .depth = NOT_GIVEN,
+                             .batch = NOT_GIVEN};
 
-/* ---------------------------------------------------------------- options */
+struct name {
+    const char *name;
+    int value;
+};
+static const struct name scheds[] = {{"off", BENCH_SCHED_OFF},
+                                     {"static", BENCH_SCHED_STATIC},
+                                     {"adaptive", BENCH_SCHED_ADAPTIVE},
+                                     {NULL, 0}};
+static const struct name wants[] = {
+    {"preferred", KEEL_PREFERRED}, {"required", KEEL_REQUIRED}, {"off", KEEL_OFF}, {NULL, 0}};
+static const struct name modes[] = {
+    {"optimistic", BENCH_MODE_OPTIMISTIC}, {"shared", BENCH_MODE_SHARED}, {NULL, 0}};
 
-static int parse_peers(struct commit_config *config, const char *list)
+/* ---------------------------------------------------------------- one option */
+
+/* Each of these leaves *ret as it is when the option was not given; 0 or CLI_USAGE. */
+
+static int take_count(const char *command, const char *option, int given, int max, uint32_t *ret)
 {
-    while (*list) {
-        size_t len = strcspn(list, ",");
-        const struct peer *found = NULL;
-        for (size_t i = 0; i < PEER_COUNT; i++) {
-            if (strlen(PEERS[i].name) == len && strncmp(PEERS[i].name, list, len) == 0)
-                found = &PEERS[i];
-        }
-        if (!found)
-            return cli_usage(config->command,
-                             "--vs: there is no peer '%.*s', name some of fio, "
-                             "rocksdb, bare",
-                             (int)len, list);
-        for (uint32_t i = 0; i < config->peer_count; i++) {
-            if (config->peers[i] == found)
-                return cli_usage(config->command, "--vs names %s twice, name it once", found->name);
-        }
-        KEEL_ASSERT(config->peer_count < COMMIT_PEERS_MAX);
-        config->peers[config->peer_count++] = found;
-        list += len + (list[len] == ',');
-    }
-    return 0;
+    if (given == NOT_GIVEN)
+        return 0;
+    *ret = (uint32_t)given;
+    return cli_range(command, option, given, 1, max);
 }
 
-static int parse_bytes(const char *command, const char *option, const char *text, uint64_t min,
-                       uint64_t max, uint64_t *ret)
+static int take_bytes(const char *command, const char *option, const char *text, uint64_t min,
+                      uint64_t max, uint64_t *ret)
 {
+    if (!text)
+        return 0;
     if (!cli_bytes(text, ret))
         return cli_usage(command, "%s '%s' is not a size, give bytes as 128, 4k or 64m", option,
                          text);
@@ -68,228 +68,240 @@ static int parse_bytes(const char *command, const char *option, const char *text
                      (long long)min, (long long)max);
 }
 
-static int check_flags(const struct flags *flags, struct commit_config *config)
+static int take_name(const char *command, const char *option, const char *text,
+                     const struct name *names, int *ret)
 {
-    uint64_t record;
-    struct stat st;
-    if (cli_range(config->command, "--threads", flags->threads, 1, COMMIT_THREADS_MAX) ||
-        cli_range(config->command, "--seconds", flags->seconds, 1, 3600) ||
-        parse_bytes(config->command, "--record", flags->record, 1, COMMIT_RECORD_MAX, &record) ||
-        parse_bytes(config->command, "--log", flags->log, KEEL_WAL_BYTES_MIN, 1ull << 40,
-                    &config->log_bytes) ||
-        parse_bytes(config->command, "--cache", flags->cache, 1u << 20, 1ull << 40,
-                    &config->cache_bytes) ||
-        parse_peers(config, flags->versus))
-        return CLI_USAGE;
-    if (!path_sync_parse(flags->sync, &config->sync))
-        return cli_usage(config->command,
-                         "--sync: there is no '%s', give auto, dsync, link, flush or none",
-                         flags->sync);
-    if (!path_method_parse(flags->method, &config->method))
-        return cli_usage(config->command, "--method: there is no '%s', give auto, uring or sync",
-                         flags->method);
-    if (stat(flags->path, &st) || !S_ISDIR(st.st_mode))
-        return cli_usage(config->command,
-                         "--path %s is not a folder, name one on the disk to "
-                         "measure",
-                         flags->path);
-    int rounds = flags->rounds ? flags->rounds : config->peer_count ? 3 : 1;
-    if (cli_range(config->command, "--rounds", rounds, 1, BENCH_ROUNDS_MAX))
-        return CLI_USAGE;
+    char list[96] = "";
 
-    config->path = flags->path;
-    config->threads = (uint32_t)flags->threads;
-    config->seconds = (uint32_t)flags->seconds;
-    config->rounds = (uint32_t)rounds;
-    config->record_bytes = (uint32_t)record;
+    if (!text)
+        return 0;
+    for (const struct name *name = names; name->name; name++) {
+        if (strcmp(name->name, text) == 0) {
+            *ret = name->value;
+            return 0;
+        }
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", name->name);
+    }
+    return cli_usage(command, "%s: there is no '%s', give one of %s", option, text, list);
+}
+
+static int take_dist(const char *command, double *ret)
+{
+    char *end;
+
+    if (!flags.dist || strcmp(flags.dist, "uniform") == 0)
+        return 0;
+    if (strncmp(flags.dist, "zipf:", 5) == 0) {
+        *ret = strtod(flags.dist + 5, &end);
+        if (end != flags.dist + 5 && *end == '\0' && *ret > 0 && *ret < 10)
+            return 0;
+    }
+    return cli_usage(command, "--dist: '%s' is neither uniform nor zipf:T, as in zipf:0.99",
+                     flags.dist);
+}
+
+/* ---------------------------------------------------------------- all of them */
+
+static int take_names(struct bench_options *options)
+{
+    const char *command = options->command;
+    int sched = (int)options->sched, iopoll = (int)options->iopoll, mode = (int)options->mode;
+
+    if (take_name(command, "--sched", flags.sched, scheds, &sched) ||
+        take_name(command, "--iopoll", flags.iopoll, wants, &iopoll) ||
+        take_name(command, "--mode", flags.mode, modes, &mode) ||
+        take_dist(command, &options->zipf))
+        return CLI_USAGE;
+    options->sched = (enum bench_sched)sched;
+    options->iopoll = (enum keel_want)iopoll;
+    options->mode = (enum bench_mode)mode;
+    if (flags.sync && !path_sync_parse(flags.sync, &options->sync))
+        return cli_usage(command, "--sync: there is no '%s'; see --help", flags.sync);
+    if (flags.method && !path_method_parse(flags.method, &options->method))
+        return cli_usage(command, "--method: there is no '%s'; see --help", flags.method);
     return 0;
 }
 
-static int parse(int argc, const char **argv, struct flags *flags, struct commit_config *config)
+static int take_sizes(const struct bench_job *job, struct bench_options *options)
 {
-    const struct poptOption options[] = {
-        {"threads", 0, POPT_ARG_INT, &flags->threads, 0, "blocking writers (8)", "T"},
-        {"seconds", 0, POPT_ARG_INT, &flags->seconds, 0, "of each round (5)", "N"},
-        {"rounds", 0, POPT_ARG_INT, &flags->rounds, 0, "3 beside peers, else 1", "N"},
-        {"path", 0, POPT_ARG_STRING, &flags->path, 0, "folder on the disk to measure (.)", "P"},
-        {"record", 0, POPT_ARG_STRING, &flags->record, 0, "bytes that a transaction writes (128)",
-         "BYTES"},
-        {"sync", 0, POPT_ARG_STRING, &flags->sync, 0, "auto, dsync, link, flush, none (auto)",
-         "METHOD"},
-        {"method", 0, POPT_ARG_STRING, &flags->method, 0, "auto, uring, sync (auto)", "METHOD"},
-        {"log", 0, POPT_ARG_STRING, &flags->log, 0, "size of the log (256m)", "BYTES"},
-        {"cache", 0, POPT_ARG_STRING, &flags->cache, 0, "size of the page cache (64m)", "BYTES"},
-        {"vs", 0, POPT_ARG_STRING, &flags->versus, 0, "peers to run in turn: fio, rocksdb, bare",
-         "PEER,..."},
-        {"json", 0, POPT_ARG_NONE, &flags->json, 0, "one JSON object on stdout", NULL},
-        POPT_AUTOHELP POPT_TABLEEND,
-    };
-    if (cli_parse(argc, argv, options, "", NULL, 0) < 0)
+    const char *command = options->command;
+
+    if (take_bytes(command, "--record", flags.record, 1, job->record_max, &options->record_bytes) ||
+        take_bytes(command, "--log", flags.log, KEEL_WAL_BYTES_MIN, 1ull << 40,
+                   &options->log_bytes) ||
+        take_bytes(command, "--cache", flags.cache, 1u << 20, 1ull << 40, &options->cache_bytes) ||
+        take_bytes(command, "--data", flags.data, 1u << 20, 1ull << 44, &options->data_bytes) ||
+        take_bytes(command, "--bs", flags.bs, KEEL_BLOCK_BYTES, KEEL_IO_BYTES_MAX,
+                   &options->bs_bytes))
         return CLI_USAGE;
-    return check_flags(flags, config);
+    if (options->bs_bytes % KEEL_BLOCK_BYTES != 0)
+        return cli_usage(command, "--bs is not a multiple of %u", KEEL_BLOCK_BYTES);
+    return 0;
 }
 
-/* ---------------------------------------------------------------- report */
-
-static json_t *machine_json(const struct commit_config *config, const struct disk *disk)
+static int take_path(const struct bench_job *job, struct bench_options *options)
 {
-    struct utsname uts = {0};
-    struct statfs fs;
-    char cpu[128] = "", line[256];
-    uname(&uts);
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "model name : %127[^\n]", cpu) == 1)
-            break;
+    struct stat st;
+
+    if (flags.path)
+        options->path = flags.path;
+    bool there = stat(options->path, &st) == 0;
+    if (there && (S_ISDIR(st.st_mode) || job->takes_device))
+        return 0;
+    return cli_usage(options->command,
+                     "--path %s is not a folder%s, name one on the disk to measure", options->path,
+                     job->takes_device ? ", file or device" : "");
+}
+
+static int take_options(const struct bench_job *job, struct bench_options *options,
+                        uint32_t peer_count)
+{
+    const char *command = options->command;
+
+    options->seconds = options->seconds ? options->seconds : BENCH_SECONDS;
+    options->rounds = options->rounds ? options->rounds : peer_count ? BENCH_ROUNDS : 1;
+    if (take_count(command, "--threads", flags.threads, BENCH_THREADS_MAX, &options->threads) ||
+        take_count(command, "--seconds", flags.seconds, 3600, &options->seconds) ||
+        take_count(command, "--rounds", flags.rounds, BENCH_ROUNDS_MAX, &options->rounds) ||
+        take_count(command, "--depth", flags.depth, 4096, &options->depth) ||
+        take_count(command, "--batch", flags.batch, 4096, &options->batch))
+        return CLI_USAGE;
+    int rc = take_sizes(job, options);
+    if (!rc)
+        rc = take_names(options);
+    return rc ? rc : take_path(job, options);
+}
+
+static int take_peers(const struct bench_job *job, const char *command,
+                      const struct bench_peer **ret, uint32_t *ret_count)
+{
+    char known[128] = "";
+
+    for (const struct bench_peer *peer = job->peers; peer && peer->name; peer++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", peer->name);
     }
-    if (file)
-        fclose(file);
-    json_t *magic = statfs(config->path, &fs) ? json_null() : json_integer(fs.f_type);
-    return json_pack("{s:s,s:s,s:s,s:i,s:o,s:o}", "kernel", uts.release, "arch", uts.machine, "cpu",
-                     cpu, "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN), "file_system_magic", magic,
-                     "disk", disk_json(disk));
-}
-
-static json_t *per_op(uint64_t count, uint64_t ops, bool known)
-{
-    return known && ops ? json_real((double)count / (double)ops) : json_null();
-}
-
-static json_t *per_op_json(const struct commit_counts *counts)
-{
-    uint64_t ops = counts->ops;
-    return json_pack(
-        "{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "enters", per_op(counts->enters, ops, true),
-        "device_reads", per_op(counts->device_reads, ops, counts->device_known), "device_writes",
-        per_op(counts->device_writes, ops, counts->device_known), "device_write_bytes",
-        per_op(counts->device_write_bytes, ops, counts->device_known), "flushes",
-        per_op(counts->flushes, ops, counts->device_known), "allocations",
-        per_op(counts->allocations, counts->allocation_ops, malloc_count_known()),
-        "submitted_writes", per_op(counts->log_writes + counts->page_writes, ops, true));
-}
-
-static json_t *result_json(const struct commit_config *config, const struct commit_report *report)
-{
-    double ops = bench_median_ops(&report->ours);
-    json_t *rounds = json_array();
-    for (unsigned i = 0; i < report->ours.count; i++)
-        json_array_append_new(rounds, json_real(report->ours.rounds[i].ops_per_s));
-    return json_pack("{s:f,s:f,s:o,s:f,s:o,s:I,s:o}", "ops_per_s", ops, "bytes_per_s",
-                     ops * config->record_bytes, "lat_ns", cli_lat_json(&report->latency),
-                     "cpu_ns_per_op", bench_median_cpu(&report->ours), "per_op",
-                     per_op_json(&report->counts), "ops", (json_int_t)report->counts.ops, "rounds",
-                     rounds);
-}
-
-static const char *method_name(enum keel_method method)
-{
-    return method == KEEL_METHOD_URING ? "uring" : method == KEEL_METHOD_SYNC ? "sync" : "auto";
-}
-
-static int print_json(const struct commit_config *config, const struct commit_report *report)
-{
-    double ours = bench_median_ops(&report->ours);
-    json_t *versus = json_array();
-    for (uint32_t i = 0; i < config->peer_count; i++)
-        json_array_append_new(versus, bench_series_json(&report->versus[i], ours));
-    json_t *settings =
-        json_pack("{s:i,s:i,s:i,s:i,s:s,s:s,s:s,s:I,s:I}", "threads", (int)config->threads,
-                  "seconds", (int)config->seconds, "rounds", (int)config->rounds, "record",
-                  (int)config->record_bytes, "sync", path_sync_name(config->sync), "method",
-                  method_name(config->method), "path", config->path, "log",
-                  (json_int_t)config->log_bytes, "cache", (json_int_t)config->cache_bytes);
-    return cli_json(config->command, json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "job", "commit",
-                                               "version", keel_version(), "config", settings,
-                                               "machine", machine_json(config, &report->disk),
-                                               "path", path_report_json(&report->path), "result",
-                                               result_json(config, report), "versus", versus));
-}
-
-static void print_per_op(const struct commit_counts *counts)
-{
-    double ops = counts->ops ? (double)counts->ops : 1;
-    printf("per commit: %.2f enters, %.3f log writes, %.3f page writes",
-           (double)counts->enters / ops, (double)counts->log_writes / ops,
-           (double)counts->page_writes / ops);
-    if (malloc_count_known() && counts->allocation_ops)
-        printf(", %.4f allocations", (double)counts->allocations / (double)counts->allocation_ops);
-    printf("\n");
-    if (counts->device_known)
-        printf("disk, per commit: %.3f writes, %.0f bytes, %.3f flushes, %.3f reads (all that it "
-               "did; the kernel counts a flush among the writes too)\n",
-               (double)counts->device_writes / ops, (double)counts->device_write_bytes / ops,
-               (double)counts->flushes / ops, (double)counts->device_reads / ops);
-    else
-        printf("disk: not counted, the kernel shows no disk below the folder\n");
-}
-
-static void print_row(const struct bench_series *series, double ours)
-{
-    char ns[4][16], rate[32];
-    if (!series->count) {
-        printf("%-8s did not run: %s\n", series->name, series->note);
-        return;
+    for (const char *list = flags.versus ? flags.versus : ""; *list;) {
+        size_t len = strcspn(list, ",");
+        const struct bench_peer *found = job->peers;
+        while (found && found->name &&
+               (strlen(found->name) != len || strncmp(found->name, list, len) != 0))
+            found++;
+        if (!found || !found->name)
+            return cli_usage(command, "--vs: there is no peer '%.*s', name some of %s", (int)len,
+                             list, known[0] ? known : "none: this job has no peers");
+        for (uint32_t i = 0; i < *ret_count; i++) {
+            if (ret[i] == found)
+                return cli_usage(command, "--vs names %s twice, name it once", found->name);
+        }
+        KEEL_ASSERT(*ret_count < BENCH_PEERS_MAX);
+        ret[(*ret_count)++] = found;
+        list += len + (list[len] == ',');
     }
-    struct bench_lat lat = bench_median_lat(series);
-    double ops = bench_median_ops(series), cpu = bench_median_cpu(series);
-    printf("%-8s %10s/s  p50 %-9s p99 %-9s p99.9 %-9s cpu/op %-9s", series->name,
-           cli_count((uint64_t)ops, rate), cli_ns(lat.p50, ns[0]), cli_ns(lat.p99, ns[1]),
-           cli_ns(lat.p999, ns[2]), cpu < 0 ? "?" : cli_ns((uint64_t)cpu, ns[3]));
-    if (ours > 0 && ops > 0)
-        printf(" keel is %.2fx", ours / ops);
-    printf("\n");
+    return 0;
 }
 
-static void print_text(const struct commit_config *config, const struct commit_report *report)
+/* ---------------------------------------------------------------- popt */
+
+/* Each option with the bit that a job must have to take it; 0: every job does. */
+static const struct {
+    unsigned bit;
+    struct poptOption option;
+} all_options[] = {
+    {0,
+     {"path", 0, POPT_ARG_STRING, &flags.path, 0, "what to measure: a folder on the disk (.)",
+      "P"}},
+    {0, {"seconds", 0, POPT_ARG_INT, &flags.seconds, 0, "of each round (5)", "N"}},
+    {0, {"rounds", 0, POPT_ARG_INT, &flags.rounds, 0, "3 beside peers, else 1", "N"}},
+    {BENCH_THREADS, {"threads", 0, POPT_ARG_INT, &flags.threads, 0, "threads", "T"}},
+    {BENCH_DEPTH, {"depth", 0, POPT_ARG_INT, &flags.depth, 0, "in flight, of each thread", "D"}},
+    {BENCH_BATCH, {"batch", 0, POPT_ARG_INT, &flags.batch, 0, "handed over at once", "N"}},
+    {BENCH_BS, {"bs", 0, POPT_ARG_STRING, &flags.bs, 0, "bytes of a transfer", "BYTES"}},
+    {BENCH_RECORD, {"record", 0, POPT_ARG_STRING, &flags.record, 0, "bytes of a record", "BYTES"}},
+    {BENCH_SCHED, {"sched", 0, POPT_ARG_STRING, &flags.sched, 0, "off, static, adaptive", "MODE"}},
+    {BENCH_METHOD,
+     {"method", 0, POPT_ARG_STRING, &flags.method, 0, "auto, uring, sync (auto)", "METHOD"}},
+    {BENCH_IOPOLL,
+     {"iopoll", 0, POPT_ARG_STRING, &flags.iopoll, 0, "required, preferred, off (preferred)",
+      "WANT"}},
+    {BENCH_SYNC,
+     {"sync", 0, POPT_ARG_STRING, &flags.sync, 0, "auto, dsync, link, flush, none (auto)",
+      "METHOD"}},
+    {BENCH_LOG, {"log", 0, POPT_ARG_STRING, &flags.log, 0, "size of the log", "BYTES"}},
+    {BENCH_CACHE,
+     {"cache", 0, POPT_ARG_STRING, &flags.cache, 0, "size of the page cache", "BYTES"}},
+    {BENCH_DATA, {"data", 0, POPT_ARG_STRING, &flags.data, 0, "size of the data", "BYTES"}},
+    {BENCH_DIST,
+     {"dist", 0, POPT_ARG_STRING, &flags.dist, 0, "uniform or zipf:T (uniform)", "DIST"}},
+    {BENCH_MODE,
+     {"mode", 0, POPT_ARG_STRING, &flags.mode, 0, "optimistic, shared (optimistic)", "MODE"}},
+    {0, {"vs", 0, POPT_ARG_STRING, &flags.versus, 0, "peers to run in turn", "PEER,..."}},
+    {0, {"json", 0, POPT_ARG_NONE, &flags.json, 0, "one JSON object on stdout", NULL}},
+};
+#define ALL_COUNT (sizeof(all_options) / sizeof(all_options[0]))
+
+static int parse(const struct bench_job *job, int argc, const char **argv)
 {
-    printf("commit: %u threads, %u bytes, %u rounds of %u s\n", config->threads,
-           config->record_bytes, config->rounds, config->seconds);
-    print_row(&report->ours, 0);
-    for (uint32_t i = 0; i < config->peer_count; i++)
-        print_row(&report->versus[i], bench_median_ops(&report->ours));
-    print_per_op(&report->counts);
-    printf("path\n");
-    path_report_print(&report->path, &report->disk, stdout);
+    struct poptOption table[ALL_COUNT + 2];
+    const struct poptOption ends[] = {POPT_AUTOHELP POPT_TABLEEND};
+    size_t count = 0;
+
+    for (size_t i = 0; i < ALL_COUNT; i++) {
+        if ((all_options[i].bit & ~job->takes) == 0)
+            table[count++] = all_options[i].option;
+    }
+    memcpy(&table[count], ends, sizeof(ends));
+    return cli_parse(argc, argv, table, "", NULL, 0) < 0 ? CLI_USAGE : 0;
 }
 
-static int run_commit(int argc, const char **argv)
+static int run_job(const struct bench_job *job, int argc, const char **argv)
 {
-    static struct commit_report report;
-    static struct flags flags = {.threads = 8,
-                                 .seconds = 5,
-                                 .path = ".",
-                                 .record = "128",
-                                 .sync = "auto",
-                                 .method = "auto",
-                                 .versus = "",
-                                 .log = "256m",
-                                 .cache = "64m"};
-    static struct commit_config config;
-    config.command = argv[0];
-    int status = parse(argc, argv, &flags, &config);
-    if (status)
-        return status;
-    status = commit_run(&config, &report);
-    if (status)
-        return status;
-    if (flags.json)
-        return print_json(&config, &report);
-    print_text(&config, &report);
+    static struct bench_report report;
+    const struct bench_peer *peers[BENCH_PEERS_MAX];
+    struct bench_options options = job->defaults;
+    uint32_t peer_count = 0;
+
+    options.command = argv[0];
+    options.path = ".";
+    int status = parse(job, argc, argv);
+    if (!status)
+        status = take_peers(job, argv[0], peers, &peer_count);
+    if (!status)
+        status = take_options(job, &options, peer_count);
+    if (!status)
+        status = bench_rounds(job, &options, peers, peer_count, &report);
+    if (!status && flags.json)
+        status = bench_report_json(job, &options, &report, peer_count);
+    else if (!status)
+        bench_report_print(job, &options, &report, peer_count);
+    json_decref(report.extra);
+    return status;
+}
+
+static int list_jobs(void)
+{
+    printf("Usage: keel bench JOB [OPTION...]\n\n");
+    for (const struct bench_job *const *job = bench_jobs; *job; job++)
+        printf("  %-11s %s\n", (*job)->name, (*job)->summary);
+    printf("\nkeel bench JOB --help has the options of each.\n");
     return CLI_OK;
 }
 
 int bench_main(int argc, const char **argv)
 {
-    if (argc >= 2 && strcmp(argv[1], "commit") == 0) {
-        argv[1] = "keel bench commit";
-        return run_commit(argc - 1, argv + 1);
+    static char command[64];
+
+    if (argc < 2)
+        return cli_usage(argv[0], "no job given");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)
+        return list_jobs();
+    for (const struct bench_job *const *job = bench_jobs; *job; job++) {
+        if (strcmp((*job)->name, argv[1]) == 0) {
+            snprintf(command, sizeof(command), "keel bench %s", argv[1]);
+            argv[1] = command;
+            return run_job(*job, argc - 1, argv + 1);
+        }
     }
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
-        printf("Usage: keel bench JOB [OPTION...]\n\n"
-               "  commit  blocking writers; keel bench commit --help\n");
-        return CLI_OK;
-    }
-    if (argc >= 2)
-        return cli_usage(argv[0], "there is no job '%s', name commit", argv[1]);
-    return cli_usage(argv[0], "no job given, name commit");
+    return cli_usage(argv[0], "there is no job '%s'", argv[1]);
 }

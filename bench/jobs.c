@@ -1,0 +1,9 @@
+/*
+ * The table of jobs, in the order of `keel bench --help`.
+ */
+#include "bench/job.h"
+
+const struct bench_job *const bench_jobs[] = {
+    &bench_job_commit,
+    NULL,
+};

@@ -1,0 +1,119 @@
+/*
+ * Rounds: ours, then each peer, then ours again, in a scratch folder that is gone afterwards.
+ */
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "bench/job.h"
+#include "tools/cli.h"
+
+enum keel_sync_method bench_sync_of(const struct bench_report *report)
+{
+    enum keel_sync_method sync;
+
+    if (!path_sync_parse(report->path.sync_method, &sync) || sync == KEEL_SYNC_AUTO)
+        return KEEL_SYNC_FLUSH;
+    return sync;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    keel_ignore(remove(path), "the folder's removal tells");
+    return 0;
+}
+
+static int make_folder(struct bench_run *run)
+{
+    const struct bench_options *options = run->options;
+    struct stat st;
+
+    if (stat(options->path, &st) == 0 && !S_ISDIR(st.st_mode))
+        return 0;
+    int len = snprintf(run->folder, sizeof(run->folder), "%s/keel-bench-XXXXXX", options->path);
+    if (len < 0 || (size_t)len >= sizeof(run->folder)) {
+        run->folder[0] = '\0';
+        return cli_fail(options->command, "--path is too long; name a shorter one");
+    }
+    if (mkdtemp(run->folder))
+        return 0;
+    run->folder[0] = '\0';
+    return cli_fail(options->command, "%s: %s; name a folder that can be written to", options->path,
+                    strerror(errno));
+}
+
+static void remove_folder(const struct bench_run *run)
+{
+    if (run->folder[0] == '\0')
+        return;
+    keel_ignore(nftw(run->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), "see next line");
+    if (access(run->folder, F_OK) == 0)
+        cli_fail(run->options->command, "%s could not be removed; remove it", run->folder);
+}
+
+static void peer_round(struct bench_run *run, const struct bench_peer *peer,
+                       struct bench_series *series)
+{
+    KEEL_ASSERT(series->count < BENCH_ROUNDS_MAX);
+    if (!peer->round(run, series))
+        cli_fail(run->options->command, "%s: %s", peer->name, series->note);
+}
+
+static int run_all(const struct bench_job *job, struct bench_run *run,
+                   const struct bench_peer *const *peers, uint32_t peer_count)
+{
+    const struct bench_options *options = run->options;
+
+    for (uint32_t round = 0; round < options->rounds; round++) {
+        cli_progress("round %u of %u: keel", round + 1, options->rounds);
+        int rc = job->round(run);
+        if (rc)
+            return rc;
+        for (uint32_t i = 0; i < peer_count; i++) {
+            struct bench_series *series = &run->report->versus[i];
+            /* One that could not run will not run in the next round either. */
+            if (round > 0 && series->count == 0)
+                continue;
+            cli_progress("round %u of %u: %s", round + 1, options->rounds, peers[i]->name);
+            peer_round(run, peers[i], series);
+        }
+    }
+    return 0;
+}
+
+int bench_rounds(const struct bench_job *job, const struct bench_options *options,
+                 const struct bench_peer *const *peers, uint32_t peer_count,
+                 struct bench_report *report)
+{
+    struct bench_run run = {.options = options, .report = report};
+
+    KEEL_ASSERT(options->rounds >= 1 && options->rounds <= BENCH_ROUNDS_MAX);
+    KEEL_ASSERT(peer_count <= BENCH_PEERS_MAX);
+    report->ours.name = "keel";
+    hist_init(&report->latency);
+    for (uint32_t i = 0; i < peer_count; i++)
+        report->versus[i].name = peers[i]->name;
+    if (disk_find(options->path, &report->disk))
+        report->disk.found = false;
+
+    int rc = make_folder(&run);
+    if (rc)
+        return rc;
+    rc = job->begin ? job->begin(&run) : 0;
+    if (rc == 0) {
+        rc = run_all(job, &run, peers, peer_count);
+        if (job->end)
+            job->end(&run);
+    }
+    cli_progress_end();
+    remove_folder(&run);
+    return rc;
+}
