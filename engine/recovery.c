@@ -16,13 +16,12 @@
  */
 #include "engine/recovery.h"
 
-#include <string.h>
-
 #include <keel/wal.h>
 
 #include "base/assert.h"
 #include "base/bug.h"
 #include "base/trace.h"
+#include "engine/record.h"
 #include "engine/store.h"
 
 struct redo {
@@ -59,28 +58,6 @@ static int damaged(struct redo *redo, const struct keel_wal_entry *entry)
     return KEEL_ECORRUPT;
 }
 
-/* Length and place are the log's business; here: does the record say something possible? */
-static bool plausible(const struct keel_store *store, const struct keel_wal_entry *entry)
-{
-    const uint8_t *bytes = entry->data;
-
-    if (entry->len < RECORD_PAGE_BYTES)
-        return false;
-    keel_pageno pageno = load_le64(bytes + RECORD_AT_PAGENO);
-    if (load_le32(bytes + RECORD_AT_SPACE) != STORE_SPACE_ID ||
-        pageno >= keel_space_pages(store->space))
-        return false;
-
-    if (entry->type == RECORD_IMAGE)
-        return entry->len == RECORD_PAGE_BYTES + store->page_len;
-    if (entry->type == RECORD_ZERO)
-        return entry->len == RECORD_PAGE_BYTES;
-    if (entry->type != RECORD_DELTA || entry->len < RECORD_DELTA_BYTES)
-        return false;
-    uint32_t offset = load_le16(bytes + RECORD_AT_OFFSET), len = load_le16(bytes + RECORD_AT_LEN);
-    return len > 0 && entry->len == RECORD_DELTA_BYTES + len && offset + len <= store->page_len;
-}
-
 static int hold(struct redo *redo, const struct keel_wal_entry *entry, keel_pageno pageno)
 {
     bool whole = entry->type != RECORD_DELTA;
@@ -97,48 +74,27 @@ static int hold(struct redo *redo, const struct keel_wal_entry *entry, keel_page
     return 0;
 }
 
-static void apply(struct redo *redo, const struct keel_wal_entry *entry)
-{
-    const uint8_t *bytes = entry->data;
-    uint8_t *to = redo->page.data;
-
-    KEEL_ASSERT(redo->held && redo->apply);
-    TRACE(ENG_REDO, redo->page.pageno, NULL, entry->lsn, entry->len, entry->type);
-    switch ((enum record_type)entry->type) {
-    case RECORD_IMAGE:
-        memcpy(to, bytes + RECORD_PAGE_BYTES, redo->page.len);
-        break;
-    case RECORD_ZERO:
-        memset(to, 0, redo->page.len);
-        break;
-    case RECORD_DELTA:
-        memcpy(to + load_le16(bytes + RECORD_AT_OFFSET), bytes + RECORD_DELTA_BYTES,
-               load_le16(bytes + RECORD_AT_LEN));
-        break;
-    default:
-        KEEL_UNREACHABLE();
-    }
-}
-
 static int redo_record(void *arg, const struct keel_wal_entry *entry)
 {
     struct redo *redo = arg;
 
     KEEL_INV(E1, entry->end_lsn <= keel_wal_report(redo->store->wal)->end_lsn);
     KEEL_ASSERT(entry->group_lsn <= entry->lsn && entry->lsn < entry->end_lsn);
-    if (!plausible(redo->store, entry))
+    struct record record;
+    if (!record_parse(entry, redo->store->page_len, keel_space_pages(redo->store->space), &record))
         return damaged(redo, entry);
 
-    keel_pageno pageno = load_le64((const uint8_t *)entry->data + RECORD_AT_PAGENO);
-    bool same = redo->held && redo->page.pageno == pageno && redo->end_lsn == entry->end_lsn;
+    bool same = redo->held && redo->page.pageno == record.pageno && redo->end_lsn == entry->end_lsn;
     if (!same) {
         release(redo);
-        int rc = hold(redo, entry, pageno);
+        int rc = hold(redo, entry, record.pageno);
         if (rc)
             return rc;
     }
-    if (redo->apply)
-        apply(redo, entry);
+    if (redo->apply) {
+        TRACE(ENG_REDO, record.pageno, NULL, entry->lsn, entry->len, entry->type);
+        record_apply(&record, redo->page.data);
+    }
     if (entry->last)
         redo->groups++;
     return 0;

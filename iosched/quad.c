@@ -201,5 +201,6 @@ int keel_quad_open(struct keel_ctx *ctx, struct keel_quad *quad, bool repair, vo
     memcpy(ret, (char *)quad->block + QUAD_AT_PAYLOAD, bytes);
     *len = bytes;
     quad->generation = choice.generation;
+    quad->copies_good = choice.good;
     return repair ? write_copies(ctx, quad, choice.good, ret, bytes) : 0;
 }

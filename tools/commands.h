@@ -8,6 +8,7 @@
 int demo_main(int argc, const char **argv);
 int probe_main(int argc, const char **argv);
 int wal_main(int argc, const char **argv);
+int check_main(int argc, const char **argv);
 int bench_main(int argc, const char **argv);
 
 /* The process that `keel demo` kills; started by it alone. */

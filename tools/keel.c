@@ -14,7 +14,8 @@ static const struct cli_command COMMANDS[] = {
     {"demo", "run durable transactions, kill the process, recover, verify every one", demo_main},
     {"probe", "what this machine offers and what keel would choose", probe_main},
     {"wal", "look at a log: wal dump LOG, wal verify LOG", wal_main},
-    {"bench", "measure: bench commit", bench_main},
+    {"check", "checksums and structure of every page of a store", check_main},
+    {"bench", "measure: keel bench --help lists the jobs", bench_main},
     {DEMO_WORKER_NAME, NULL, demo_worker_main},
 };
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
@@ -29,7 +30,21 @@ static void print_help(void)
     }
     printf(
         "\n  --version  print the version\n  --help     this page; keel COMMAND --help for each\n"
-        "\nExit status: 0 success, 1 a failed run, 2 bad usage.\n");
+        "\nExit status: 0 success, 1 a failed run, 2 bad usage, 3 damage (check, wal).\n");
+}
+
+/* "demo, probe, ..." */
+static const char *command_names(void)
+{
+    static char names[256];
+    size_t used = 0;
+
+    for (size_t i = 0; i < COMMAND_COUNT && used < sizeof(names); i++) {
+        if (COMMANDS[i].summary)
+            used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+                                     COMMANDS[i].name);
+    }
+    return names;
 }
 
 static int run_command(const struct cli_command *command, int argc, char **argv)
@@ -50,7 +65,7 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc < 2)
-        return cli_usage("keel", "no command given, name one of demo, probe, wal, bench");
+        return cli_usage("keel", "no command given, name one of %s", command_names());
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "-?") == 0) {
         print_help();
@@ -64,5 +79,5 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], COMMANDS[i].name) == 0)
             return run_command(&COMMANDS[i], argc, argv);
     }
-    return cli_usage("keel", "there is no '%s', name one of demo, probe, wal, bench", argv[1]);
+    return cli_usage("keel", "there is no '%s', name one of %s", argv[1], command_names());
 }

@@ -18,7 +18,7 @@
 #include "tools/wal_file.h"
 #include "tools/wal_salvage.h"
 #include "tools/wal_stat.h"
-#include "wal/recovery_cases.h"
+#include "tools/wal_verdict.h"
 
 enum verify_exit { VERIFY_CLEAN = 0, VERIFY_TORN = 1, VERIFY_CORRUPT = 3, VERIFY_UNREADABLE = 4 };
 
@@ -90,15 +90,6 @@ static void verify_log(struct verify *verify)
     wal_file_close(&file);
 }
 
-static const char *meaning_of(char letter)
-{
-    for (uint32_t i = 0; recovery_case_at(i); i++) {
-        if (recovery_case_at(i)->letter == letter)
-            return recovery_case_at(i)->meaning;
-    }
-    return "";
-}
-
 static void print_verify(const struct verify *verify)
 {
     const struct keel_wal_report *report = &verify->report;
@@ -114,7 +105,7 @@ static void print_verify(const struct verify *verify)
            " void; epoch %" PRIu32 "; %s\n",
            report->blocks_scanned, report->blocks_torn, report->blocks_void, report->epoch,
            report->clean ? "closed in order" : "not closed");
-    printf("case %c: %s\n", report->verdict, meaning_of(report->verdict));
+    printf("case %c: %s\n", report->verdict, wal_verdict_meaning(report->verdict));
     printf("%s: %s\n", verify->path, STATUS_NAMES[verify->status]);
 }
 
@@ -141,7 +132,7 @@ static json_t *verify_json(const struct verify *verify)
         "last_group_lsn", (json_int_t)report->last_group_lsn, "blocks_scanned",
         (json_int_t)report->blocks_scanned, "blocks_torn", (json_int_t)report->blocks_torn,
         "blocks_void", (json_int_t)report->blocks_void, "epoch", (json_int_t)report->epoch, "clean",
-        (int)report->clean, "case", letter, "meaning", meaning_of(report->verdict));
+        (int)report->clean, "case", letter, "meaning", wal_verdict_meaning(report->verdict));
     json_object_update_missing(object, found);
     json_decref(found);
     return object;

@@ -413,6 +413,7 @@ struct keel_quad {
     struct keel_arena *arena; /* may be NULL */
     void *block;              /* one KEEL_BLOCK_BYTES buffer, the caller's */
     uint64_t steps_written;
+    uint32_t copies_good; /* that the last open found to be the newest and whole: a bit for each */
 };
 /* First step on a fresh device: generation 1. Blocks. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_quad_create(struct keel_ctx *ctx, struct keel_quad *quad,

@@ -29,6 +29,9 @@ bad "$KEEL" wal verify one two
 bad "$KEEL" wal stat
 bad "$KEEL" wal salvage log
 bad "$KEEL" wal verify log -o copy
+bad "$KEEL" check
+bad "$KEEL" check one two
+bad "$KEEL" check --mend "$DIR"
 bad "$KEEL" bench
 bad "$KEEL" bench everything
 bad "$KEEL" bench commit --threads 0
@@ -38,7 +41,7 @@ bad "$KEEL" bench commit --method magic
 bad "$KEEL" bench commit --vs fio,nobody
 bad "$KEEL" bench commit --path "$DIR/nothing"
 
-for command in "" demo probe wal bench "bench commit"; do
+for command in "" demo probe wal check bench "bench commit"; do
 	# word splitting is meant
 	# shellcheck disable=SC2086
 	expect 0 "$KEEL" $command --help
