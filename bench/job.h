@@ -118,6 +118,9 @@ struct bench_job {
 
 extern const struct bench_job *const bench_jobs[]; /* ends with NULL */
 
+extern const struct bench_job bench_job_nop;
+extern const struct bench_job bench_job_read;
+extern const struct bench_job bench_job_write;
 extern const struct bench_job bench_job_commit;
 
 /* Run all rounds. Returns 0 or CLI_FAILED after a complaint. report: zeroed by the caller. */

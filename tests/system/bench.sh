@@ -26,3 +26,15 @@ mkdir "$DIR/empty"
 expect 0 env PATH="$DIR/empty" "$KEEL" bench commit --threads 1 --seconds 1 --rounds 1 --path "$DIR" --vs fio,rocksdb --json
 [ "$(json "$DIR/out" '[v["ratio"] for v in j["versus"]] == [None, None] and all("not installed" in v["note"] for v in j["versus"])')" = True ] ||
 	fail "missing peers are not named: $(json "$DIR/out" 'j["versus"]')"
+
+# No-ops, reads and writes, beside peers where they are to be had.
+expect 0 "$KEEL" bench nop --seconds 1 --rounds 1 --path "$DIR" --json
+[ "$(json "$DIR/out" 'j["result"]["ops_per_s"] > 0 and j["result"]["per_op"]["enters"] < 0.5')" = True ] ||
+	fail "no-ops: $(json "$DIR/out" 'j["result"]')"
+for job in read write; do
+	expect 0 "$KEEL" bench $job --seconds 1 --rounds 1 --data 16m --depth 8 --threads 2 --path "$DIR" --vs fio --json
+	[ "$(json "$DIR/out" 'j["result"]["bytes_per_s"] == j["result"]["ops_per_s"] * 4096 and j["result"]["lat_ns"]["p50"] > 0')" = True ] ||
+		fail "$job: $(json "$DIR/out" 'j["result"]')"
+	[ "$(json "$DIR/out" 'j["versus"][0]["ratio"] is None and "not installed" in j["versus"][0]["note"] or j["versus"][0]["ratio"] > 0')" = True ] ||
+		fail "$job: $(json "$DIR/out" 'j["versus"]')"
+done

@@ -1,0 +1,443 @@
+/*
+ * The jobs `nop`, `read` and `write`: T threads, each with a context of its own and D requests in
+ * flight, at random places of one file or device, or nowhere (`nop`: the software's ceiling).
+ *
+ * A thread's turn: hand over what is idle, at most --batch of it, then keel_ctx_poll for at most
+ * as many callbacks. The clock is read once before a batch and once in the first callback of a
+ * poll, so that measuring costs little beside what is measured. The main thread takes two readings
+ * of every counter, --seconds apart, after WARM_NS.
+ */
+#include "bench/transfer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/prng.h"
+#include "bench/lib/malloc_count.h"
+#include "tools/cli.h"
+
+#define WARM_NS       (300ull * 1000 * 1000)
+#define NS_PER_SECOND 1000000000ull
+#define SLOTS_SPARE   16u /* of a context, beyond the depth under test: the log's class has some */
+
+struct thread;
+
+struct transfer {
+    struct keel_io io;
+    struct thread *thread;
+    uint64_t begun_ns;
+    struct transfer *next; /* idle */
+};
+
+struct job {
+    const struct bench_options *options;
+    struct bench_report *report;
+    enum keel_op op;
+    uint64_t blocks; /* of bs_bytes, to choose from */
+
+    /* one round */
+    struct keel_device *device;
+    pthread_barrier_t ready;
+    _Atomic int measuring, stop, error; /* relaxed but for error: hints, the barrier orders */
+};
+
+struct thread {
+    struct job *job;
+    pthread_t id;
+    uint64_t seed;
+    struct keel_ctx *ctx;
+    struct keel_arena *arena;
+    struct transfer *transfers;
+    struct transfer *idle;
+    struct prng prng;
+    uint64_t now_ns; /* of the callbacks of this poll; 0: not read yet */
+    uint64_t done;   /* callbacks run */
+    int error;
+    _Atomic uint64_t ops; /* done, as the main thread sees it */
+    struct path_report path;
+    struct hist latency; /* of what began and ended while measuring */
+};
+
+/* A reading of every counter. */
+struct reading {
+    uint64_t ns, cpu_ns, ops, enters, writes;
+    struct disk_counts disk;
+};
+
+const char *transfer_path(const struct bench_run *run, char buf[600])
+{
+    if (run->folder[0] == '\0')
+        snprintf(buf, 600, "%s", run->options->path);
+    else
+        snprintf(buf, 600, "%s/data", run->folder);
+    return buf;
+}
+
+/* ---------------------------------------------------------------- the load */
+
+static void transfer_done(struct keel_io *io)
+{
+    struct transfer *transfer = io->user;
+    struct thread *thread = transfer->thread;
+
+    if (thread->now_ns == 0)
+        thread->now_ns = clock_now_ns();
+    if (transfer->begun_ns)
+        hist_record(&thread->latency, thread->now_ns - transfer->begun_ns);
+    if (io->res)
+        thread->error = io->res;
+    thread->done++;
+    transfer->next = thread->idle;
+    thread->idle = transfer;
+}
+
+static void hand_over(struct thread *thread)
+{
+    struct job *job = thread->job;
+    bool measured = atomic_load_explicit(&job->measuring, memory_order_relaxed);
+    uint64_t now = measured ? clock_now_ns() : 0;
+
+    for (uint32_t i = 0; i < job->options->batch && thread->idle; i++) {
+        struct transfer *transfer = thread->idle;
+        if (job->op != KEEL_OP_NOP)
+            transfer->io.offset_bytes =
+                prng_u64(&thread->prng) % job->blocks * job->options->bs_bytes;
+        transfer->begun_ns = now;
+        int rc = keel_io_submit(thread->ctx, &transfer->io);
+        if (rc) {
+            thread->error = rc;
+            return;
+        }
+        thread->idle = transfer->next;
+    }
+}
+
+static int prepare(struct thread *thread)
+{
+    const struct bench_options *options = thread->job->options;
+    struct keel_ctx_options ctx = KEEL_CTX_OPTIONS_DEFAULT;
+    uint64_t bytes = thread->job->op == KEEL_OP_NOP ? 0 : options->bs_bytes;
+
+    ctx.method = options->method;
+    ctx.iopoll = options->iopoll;
+    ctx.depth = options->depth + SLOTS_SPARE;
+    int rc = keel_ctx_open(&ctx, &thread->ctx);
+    if (rc)
+        return rc;
+    thread->transfers = mem_alloc(options->depth * sizeof(*thread->transfers));
+    rc = thread->transfers ? keel_arena_create(bytes * options->depth + (2u << 20), &thread->arena)
+                           : -ENOMEM;
+    for (uint32_t i = 0; rc == 0 && i < options->depth; i++) {
+        struct transfer *transfer = &thread->transfers[i];
+        *transfer = (struct transfer){.thread = thread, .next = thread->idle};
+        transfer->io = (struct keel_io){.device = thread->job->device,
+                                        .op = (uint8_t)thread->job->op,
+                                        .cls = KEEL_CLASS_READ,
+                                        .done = transfer_done,
+                                        .user = transfer};
+        thread->idle = transfer;
+        if (bytes == 0)
+            continue;
+        transfer->io.arena = thread->arena;
+        transfer->io.buf = keel_arena_alloc(thread->arena, bytes);
+        transfer->io.len_bytes = (uint32_t)bytes;
+        for (uint64_t at = 0; at < bytes; at += sizeof(uint64_t)) {
+            uint64_t value = prng_u64(&thread->prng);
+            memcpy((char *)transfer->io.buf + at, &value, sizeof(value));
+        }
+    }
+    return rc;
+}
+
+static void run_turns(struct thread *thread)
+{
+    struct job *job = thread->job;
+
+    while (!atomic_load_explicit(&job->stop, memory_order_relaxed) && !thread->error) {
+        hand_over(thread);
+        thread->now_ns = 0;
+        int rc = keel_ctx_poll(thread->ctx, job->options->batch, -1);
+        if (rc < 0)
+            thread->error = rc;
+        atomic_store_explicit(&thread->ops, thread->done, memory_order_relaxed);
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    struct thread *thread = arg;
+    struct job *job = thread->job;
+
+    prng_seed(&thread->prng, thread->seed);
+    int rc = prepare(thread);
+    pthread_barrier_wait(&job->ready); /* everything is open */
+    pthread_barrier_wait(&job->ready); /* counting has begun */
+    if (rc == 0)
+        run_turns(thread);
+    rc = rc ? rc : thread->error;
+    int none = 0;
+    if (rc)
+        atomic_compare_exchange_strong(&job->error, &none, rc);
+    pthread_barrier_wait(&job->ready); /* counting has ended */
+    if (thread->ctx)
+        path_report_fill(&thread->path, thread->ctx, NULL);
+    keel_ctx_close(thread->ctx);
+    if (thread->arena)
+        keel_arena_destroy(thread->arena);
+    mem_free(thread->transfers);
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- readings */
+
+static uint64_t timeval_ns(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_usec * 1000;
+}
+
+static void take_reading(struct job *job, struct thread *threads, struct reading *ret)
+{
+    struct rusage usage;
+    struct keel_ctx_stats stats;
+
+    *ret = (struct reading){0};
+    getrusage(RUSAGE_SELF, &usage);
+    ret->cpu_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
+    for (uint32_t i = 0; i < job->options->threads; i++) {
+        if (!threads[i].ctx)
+            continue;
+        keel_ctx_stats(threads[i].ctx, &stats);
+        ret->enters += stats.enters;
+        ret->writes += stats.writes;
+        ret->ops += atomic_load_explicit(&threads[i].ops, memory_order_relaxed);
+    }
+    disk_counts(&job->report->disk, &ret->disk);
+    ret->ns = clock_now_ns();
+}
+
+static void add_readings(struct job *job, const struct reading *a, const struct reading *b)
+{
+    struct bench_counts *counts = &job->report->counts;
+    struct bench_series *ours = &job->report->ours;
+    struct bench_round *round = &ours->rounds[ours->count++];
+    uint64_t ops = b->ops - a->ops;
+
+    round->ops_per_s = (double)ops * 1e9 / (double)(b->ns - a->ns);
+    round->cpu_ns_per_op = ops ? (double)(b->cpu_ns - a->cpu_ns) / (double)ops : -1;
+    counts->ops += ops;
+    counts->enters += b->enters - a->enters;
+    counts->submitted_writes += b->writes - a->writes;
+    counts->device_known = a->disk.known && b->disk.known;
+    if (counts->device_known) {
+        counts->device_reads += b->disk.reads - a->disk.reads;
+        counts->device_writes += b->disk.writes - a->disk.writes;
+        counts->device_write_bytes += b->disk.write_bytes - a->disk.write_bytes;
+        counts->flushes += b->disk.flushes - a->disk.flushes;
+    }
+}
+
+/* Sleep, but wake up soon when a thread has failed. */
+static void wait_ns(struct job *job, uint64_t ns)
+{
+    uint64_t deadline = clock_now_ns() + ns;
+    for (uint64_t now = clock_now_ns(); now < deadline && !atomic_load(&job->error);
+         now = clock_now_ns()) {
+        uint64_t left = deadline - now;
+        struct timespec time = {.tv_nsec = (long)(left < 50000000 ? left : 50000000)};
+        nanosleep(&time, NULL);
+    }
+}
+
+static void measure(struct job *job, struct thread *threads)
+{
+    struct reading before, after;
+
+    pthread_barrier_wait(&job->ready);
+    uint64_t allocations = malloc_count();
+    pthread_barrier_wait(&job->ready);
+    wait_ns(job, WARM_NS);
+    take_reading(job, threads, &before);
+    atomic_store(&job->measuring, 1);
+    wait_ns(job, job->options->seconds * NS_PER_SECOND);
+    atomic_store(&job->measuring, 0);
+    take_reading(job, threads, &after);
+    atomic_store(&job->stop, 1);
+    job->report->counts.allocations += malloc_count() - allocations;
+    job->report->counts.allocation_ops += after.ops;
+    pthread_barrier_wait(&job->ready);
+    if (!atomic_load(&job->error))
+        add_readings(job, &before, &after);
+}
+
+/* ---------------------------------------------------------------- one round of ours */
+
+static int run_threads(struct job *job)
+{
+    static struct hist round;
+    uint32_t count = job->options->threads;
+    struct thread *threads = mem_alloc(count * sizeof(*threads));
+
+    if (!threads)
+        return -ENOMEM;
+    atomic_store(&job->stop, 0);
+    atomic_store(&job->measuring, 0);
+    pthread_barrier_init(&job->ready, NULL, count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        threads[i].job = job;
+        threads[i].seed = i + 1;
+        hist_init(&threads[i].latency);
+        int rc = pthread_create(&threads[i].id, NULL, thread_main, &threads[i]);
+        KEEL_ASSERT(rc == 0); /* 128 threads at most; there is no way on without one of them */
+    }
+    measure(job, threads);
+    hist_init(&round);
+    for (uint32_t i = 0; i < count; i++) {
+        pthread_join(threads[i].id, NULL);
+        hist_merge(&round, &threads[i].latency);
+    }
+    pthread_barrier_destroy(&job->ready);
+    job->report->path = threads[0].path;
+    mem_free(threads);
+    int error = atomic_load(&job->error);
+    if (error)
+        return error;
+    job->report->ours.rounds[job->report->ours.count - 1].lat = bench_lat_of(&round);
+    hist_merge(&job->report->latency, &round);
+    return 0;
+}
+
+static int transfer_round(struct bench_run *run)
+{
+    struct job *job = run->state;
+    struct keel_ctx_options ctx_options = KEEL_CTX_OPTIONS_DEFAULT;
+    struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    struct keel_err_info info = {0};
+    struct keel_ctx *ctx;
+    char path[600];
+
+    ctx_options.method = run->options->method;
+    options.read_only = job->op == KEEL_OP_READ && run->folder[0] == '\0';
+    int rc = keel_ctx_open(&ctx_options, &ctx);
+    if (rc)
+        return cli_error(run->options->command, "opening a context", rc, NULL);
+    rc = keel_device_open(ctx, transfer_path(run, path), &options, &info, &job->device);
+    if (rc) {
+        keel_ctx_close(ctx);
+        return cli_error(run->options->command, path, rc, &info);
+    }
+    uint64_t bs = job->op == KEEL_OP_NOP ? KEEL_BLOCK_BYTES : run->options->bs_bytes;
+    job->blocks = keel_device_info(job->device)->size_bytes / bs;
+    rc = job->blocks > 0 ? run_threads(job) : KEEL_ERANGE;
+    keel_device_close(job->device);
+    keel_ctx_close(ctx);
+    return rc ? cli_error(run->options->command, path, rc, NULL) : 0;
+}
+
+/* ---------------------------------------------------------------- all rounds */
+
+static int begin(struct bench_run *run, enum keel_op op)
+{
+    char path[600];
+    struct job *job = mem_alloc(sizeof(*job));
+
+    if (!job)
+        return cli_error(run->options->command, "job", -ENOMEM, NULL);
+    *job = (struct job){.options = run->options, .report = run->report, .op = op};
+    run->state = job;
+    if (run->folder[0] == '\0')
+        return 0;
+    cli_progress("writing the file");
+    uint64_t bytes = op == KEEL_OP_NOP ? 1u << 20 : run->options->data_bytes;
+    int rc = bench_file_create(transfer_path(run, path), bytes);
+    if (rc == 0)
+        return 0;
+    mem_free(job);
+    return cli_error(run->options->command, path, rc, NULL);
+}
+
+static int nop_begin(struct bench_run *run)
+{
+    return begin(run, KEEL_OP_NOP);
+}
+
+static int read_begin(struct bench_run *run)
+{
+    return begin(run, KEEL_OP_READ);
+}
+
+static int write_begin(struct bench_run *run)
+{
+    return begin(run, KEEL_OP_WRITE);
+}
+
+static void end(struct bench_run *run)
+{
+    mem_free(run->state);
+}
+
+static uint64_t transfer_bytes(const struct bench_options *options)
+{
+    return options->bs_bytes;
+}
+
+static const struct bench_peer nop_peers[] = {{"liburing", peer_liburing_nop}, {NULL, NULL}};
+static const struct bench_peer read_peers[] = {{"fio", peer_fio_read}, {NULL, NULL}};
+static const struct bench_peer write_peers[] = {{"fio", peer_fio_write}, {NULL, NULL}};
+
+const struct bench_job bench_job_nop = {
+    .name = "nop",
+    .summary = "the software's ceiling: no-ops through scheduler and method",
+    .unit = "no-op",
+    .takes = BENCH_THREADS | BENCH_DEPTH | BENCH_BATCH | BENCH_METHOD,
+    .defaults = {.threads = 1, .depth = 32, .batch = 32},
+    .peers = nop_peers,
+    .begin = nop_begin,
+    .round = transfer_round,
+    .end = end,
+    .op_bytes = transfer_bytes,
+};
+
+#define TRANSFER_TAKES                                                                  \
+    (BENCH_THREADS | BENCH_DEPTH | BENCH_BS | BENCH_BATCH | BENCH_DATA | BENCH_METHOD | \
+     BENCH_IOPOLL)
+#define TRANSFER_DEFAULTS                                                                   \
+    {                                                                                       \
+        .threads = 1, .depth = 128, .batch = 32, .bs_bytes = 4096, .data_bytes = 1ull << 30 \
+    }
+
+const struct bench_job bench_job_read = {
+    .name = "read",
+    .summary = "random reads of a written file, or of a device",
+    .unit = "read",
+    .takes = TRANSFER_TAKES,
+    .takes_device = true,
+    .defaults = TRANSFER_DEFAULTS,
+    .peers = read_peers,
+    .begin = read_begin,
+    .round = transfer_round,
+    .end = end,
+    .op_bytes = transfer_bytes,
+};
+
+const struct bench_job bench_job_write = {
+    .name = "write",
+    .summary = "random writes to a written file, or over a device",
+    .unit = "write",
+    .takes = TRANSFER_TAKES,
+    .takes_device = true,
+    .defaults = TRANSFER_DEFAULTS,
+    .peers = write_peers,
+    .begin = write_begin,
+    .round = transfer_round,
+    .end = end,
+    .op_bytes = transfer_bytes,
+};
