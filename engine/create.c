@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "engine/on_device.h"
 #include "engine/store.h"
 
 #define PATH_BYTES_MAX 256 /* as in keel_device_info */
@@ -90,11 +91,12 @@ void store_files_close(struct keel_store *store)
     close_device(&store->pages_device);
     close_device(&store->wal_device);
     close_device(&store->super_device);
+    close_device(&store->whole_device);
     mem_free(store->quad.block);
     store->quad.block = NULL;
 }
 
-static int init_quad(struct keel_store *store)
+int store_quad_init(struct keel_store *store)
 {
     if (!store->quad.block)
         store->quad.block = mem_alloc_aligned(KEEL_BLOCK_BYTES, KEEL_BLOCK_BYTES);
@@ -113,7 +115,7 @@ static int read_super(struct keel_store *store, struct keel_ctx *ctx, const stru
 
     if (bytes < SUPER_FILE_BYTES)
         return store_error(info, KEEL_EFORMAT, "superblock", paths->super);
-    int rc = init_quad(store);
+    int rc = store_quad_init(store);
     if (rc == 0)
         rc = superblock_open(ctx, &store->quad, &store->super);
     return rc ? store_error(info, rc, "superblock", paths->super) : 0;
@@ -221,12 +223,28 @@ static int unlink_if_there(struct keel_ctx *ctx, const char *path)
     return rc;
 }
 
+int store_format(struct keel_store *store, struct keel_ctx *ctx, struct keel_err_info *info)
+{
+    const struct store_config *config = &store->config;
+    struct keel_wal_options options;
+
+    options_wal(config, NULL, &options);
+    int rc = keel_wal_create(ctx, store->wal_device, &options, store->super.log_uuid);
+    if (rc)
+        return store_error(info, store_map_errno(rc), "format log",
+                           keel_device_info(store->wal_device)->path);
+    superblock_make_uuid(store->super.log_uuid, store->super.uuid);
+    store->super.page_bytes = config->page_bytes;
+    store->super.space_id = STORE_SPACE_ID;
+    store->super.space_pages = config->space_bytes / config->page_bytes;
+    return 0;
+}
+
 /* The log and the pages, formatted and durable. */
 static int make_data(struct keel_store *store, struct keel_ctx *ctx, const struct paths *paths,
                      struct keel_err_info *info)
 {
     const struct store_config *config = &store->config;
-    struct keel_wal_options options;
 
     int rc = unlink_if_there(ctx, paths->wal);
     if (rc == 0)
@@ -236,24 +254,16 @@ static int make_data(struct keel_store *store, struct keel_ctx *ctx, const struc
     if (rc)
         return rc;
 
-    options_wal(config, NULL, &options);
-    rc = keel_wal_create(ctx, store->wal_device, &options, store->super.log_uuid);
-    if (rc)
-        return store_error(info, store_map_errno(rc), "format log", paths->wal);
-    rc = open_device(ctx, paths->pages, config->space_bytes, info, &store->pages_device);
+    rc = store_format(store, ctx, info);
     if (rc)
         return rc;
-    superblock_make_uuid(store->super.log_uuid, store->super.uuid);
-    store->super.page_bytes = config->page_bytes;
-    store->super.space_id = STORE_SPACE_ID;
-    store->super.space_pages = config->space_bytes / config->page_bytes;
-    return 0;
+    return open_device(ctx, paths->pages, config->space_bytes, info, &store->pages_device);
 }
 
 /* The superblock, and the rename that makes the store be there. */
 static int make_super(struct keel_store *store, struct keel_ctx *ctx, const struct paths *paths)
 {
-    int rc = init_quad(store);
+    int rc = store_quad_init(store);
 
     if (rc == 0 && keel_device_info(store->super_device)->size_bytes < SUPER_FILE_BYTES)
         rc = keel_device_grow(ctx, store->super_device, SUPER_FILE_BYTES);
@@ -337,11 +347,15 @@ int store_files_open(struct keel_store *store, struct keel_ctx *ctx, const char 
     if (rc)
         return store_error(info, rc, "open", path);
 
-    rc = LOST_RACE;
-    for (unsigned i = 0; i < RACES_MAX && rc == LOST_RACE; i++)
-        rc = open_or_create(store, ctx, &paths, info);
-    if (rc == LOST_RACE)
-        rc = store_error(info, KEEL_EINUSE, "open", path);
+    if (keel_path_exists(ctx, path) == KEEL_PATH_DEVICE) {
+        rc = store_on_device_open(store, ctx, path, info);
+    } else {
+        rc = LOST_RACE;
+        for (unsigned i = 0; i < RACES_MAX && rc == LOST_RACE; i++)
+            rc = open_or_create(store, ctx, &paths, info);
+        if (rc == LOST_RACE)
+            rc = store_error(info, KEEL_EINUSE, "open", path);
+    }
     if (rc)
         store_files_close(store);
     return rc;

@@ -9,12 +9,18 @@
 struct keel_store;
 
 /*
- * Open the three devices of the store in folder path and read its superblock; makes folder and
- * store when there is none, unless create_off. On failure no device is open, and nothing that was
- * there has changed. Blocks. Errors: those of keel_open that concern files.
+ * Open the three devices of the store in folder path, or on the device at path (on_device.h), and
+ * read its superblock; makes folder and store when there is none, unless create_off. On failure no
+ * device is open, and nothing that was there has changed. Blocks. Errors: those of keel_open that
+ * concern files.
  */
 int store_files_open(struct keel_store *store, struct keel_ctx *ctx, const char *path,
                      struct keel_err_info *info);
 void store_files_close(struct keel_store *store);
+
+/* For creators. The quad on super_device, and its block. */
+int store_quad_init(struct keel_store *store);
+/* Format the log in wal_device, and fill in what store->super says of both. */
+int store_format(struct keel_store *store, struct keel_ctx *ctx, struct keel_err_info *info);
 
 #endif

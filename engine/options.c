@@ -74,6 +74,7 @@ static void fill(const struct keel_options *options, struct store_config *config
         .sync = options->sync,
         .fixed = options->fixed,
         .create_off = options->create_off,
+        .overwrite = options->overwrite,
         .page_bytes = (uint32_t)or_default(options->page_bytes, KEEL_PAGE_BYTES_MIN),
         .log_bytes = or_default(options->log_bytes, DEFAULT_LOG_BYTES),
         .space_bytes = or_default(options->space_bytes, DEFAULT_SPACE_BYTES),

@@ -13,6 +13,7 @@ struct store_config {
     enum keel_sync_method sync;
     enum keel_want fixed;
     bool create_off;
+    bool overwrite;
     uint32_t page_bytes; /* of a store to be created; then of the one that was opened */
     uint64_t log_bytes;
     uint64_t space_bytes;

@@ -50,6 +50,7 @@ struct keel_store {
     /* set at open, then constant */
     struct store_config config;
     struct keel_device *super_device, *wal_device, *pages_device;
+    struct keel_device *whole_device; /* of which these are parts; NULL in a folder */
     struct keel_arena *arena;
     struct keel_wal *wal;
     struct keel_pagecache *cache;

@@ -9,16 +9,22 @@
 #include <string.h>
 
 #include <keel/pagecache.h>
+#include <keel/wal.h>
 
 #include "base/assert.h"
 #include "base/endian.h"
 #include "base/prng.h"
+
+#define LOG_BYTES_MAX (UINT64_C(1) << 40)
 
 static bool valid(const struct superblock *super)
 {
     uint32_t bytes = super->page_bytes;
 
     if (bytes < KEEL_PAGE_BYTES_MIN || bytes > KEEL_PAGE_BYTES_MAX || (bytes & (bytes - 1)) != 0)
+        return false;
+    if (super->log_bytes % KEEL_BLOCK_BYTES != 0 || super->log_bytes > LOG_BYTES_MAX ||
+        (super->log_bytes != 0 && super->log_bytes < KEEL_WAL_BYTES_MIN))
         return false;
     return super->space_id == 1 && super->space_pages >= 2 &&
            super->space_pages <= UINT64_MAX / KEEL_PAGE_BYTES_MAX;
@@ -34,6 +40,7 @@ void superblock_encode(const struct superblock *super, uint8_t ret_bytes[SUPER_B
     store_le32(ret_bytes + SUPER_AT_PAGE_BYTES, super->page_bytes);
     store_le32(ret_bytes + SUPER_AT_SPACE_ID, super->space_id);
     store_le64(ret_bytes + SUPER_AT_SPACE_PAGES, super->space_pages);
+    store_le64(ret_bytes + SUPER_AT_LOG_BYTES, super->log_bytes);
 }
 
 bool superblock_decode(const uint8_t *bytes, uint32_t len, struct superblock *ret)
@@ -52,6 +59,7 @@ bool superblock_decode(const uint8_t *bytes, uint32_t len, struct superblock *re
     super.page_bytes = load_le32(bytes + SUPER_AT_PAGE_BYTES);
     super.space_id = load_le32(bytes + SUPER_AT_SPACE_ID);
     super.space_pages = load_le64(bytes + SUPER_AT_SPACE_PAGES);
+    super.log_bytes = load_le64(bytes + SUPER_AT_LOG_BYTES);
     if (!valid(&super))
         return false;
     *ret = super;

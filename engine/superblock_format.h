@@ -19,15 +19,17 @@
 #define SUPER_AT_PAGE_BYTES  32u /* u32 */
 #define SUPER_AT_SPACE_ID    36u /* u32, 1 */
 #define SUPER_AT_SPACE_PAGES 40u /* u64: pages of pages.keel that are zeroed, synced and usable */
-#define SUPER_AT_RESERVED    48u /* 16 bytes, 0 */
+#define SUPER_AT_LOG_BYTES   48u /* u64: length of the log on one device; 0 in a folder */
+#define SUPER_AT_RESERVED    56u /* 8 bytes, 0 */
 #define SUPER_BYTES          64u
 
 _Static_assert(SUPER_AT_LOG_UUID == SUPER_AT_UUID + SUPER_UUID_BYTES, "no padding");
 _Static_assert(SUPER_AT_PAGE_BYTES == SUPER_AT_LOG_UUID + SUPER_UUID_BYTES, "no padding");
 _Static_assert(SUPER_AT_SPACE_ID == SUPER_AT_PAGE_BYTES + 4, "no padding");
 _Static_assert(SUPER_AT_SPACE_PAGES == SUPER_AT_SPACE_ID + 4, "no padding");
-_Static_assert(SUPER_AT_RESERVED == SUPER_AT_SPACE_PAGES + 8, "no padding");
-_Static_assert(SUPER_BYTES == SUPER_AT_RESERVED + 16, "no padding");
+_Static_assert(SUPER_AT_LOG_BYTES == SUPER_AT_SPACE_PAGES + 8, "no padding");
+_Static_assert(SUPER_AT_RESERVED == SUPER_AT_LOG_BYTES + 8, "no padding");
+_Static_assert(SUPER_BYTES == SUPER_AT_RESERVED + 8, "no padding");
 
 /* store.keel: the four copies, one after another, and nothing else. */
 #define SUPER_COPIES     4u

@@ -12,6 +12,7 @@
  *
  * What /sys does not tell is taken at its worst, so that nothing is skipped for want of knowledge.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -98,6 +99,45 @@ void ios_device_sysfs(struct keel_device_info *info, uint32_t major, uint32_t mi
         info->max_transfer = segments * KEEL_BLOCK_BYTES;
 }
 
+/* Does block device major:minor have partitions? */
+static bool has_partitions(uint32_t major, uint32_t minor)
+{
+    char path[64];
+    char inside[400];
+    const struct dirent *entry;
+    bool found = false;
+
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major, minor);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return false;
+    while (!found && (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(inside, sizeof(inside), "%s/%s/partition", path, entry->d_name);
+        found = access(inside, F_OK) == 0;
+    }
+    closedir(dir);
+    return found;
+}
+
+int ios_device_fit(uint32_t major, uint32_t minor, struct keel_err_info *info)
+{
+    char path[64];
+    char line[32];
+
+    if (has_partitions(major, minor)) {
+        info->op = "partitioned";
+        return KEEL_EPARTITIONED;
+    }
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/", major, minor);
+    if (sysfs_line(path, "queue/zoned", line, sizeof(line)) && strcmp(line, "none") != 0) {
+        info->op = "zoned";
+        return KEEL_EGEOMETRY;
+    }
+    return 0;
+}
+
 /* ------------------------------------------------------------- numbers */
 
 /* Which numbers are taken; under the registry lock. */
@@ -130,6 +170,7 @@ static void forget(struct keel_ctx *ctx, const void *arg)
 /* No ring knows the device any more when this returns. */
 static void give_number_back(const struct keel_device *device)
 {
+    KEEL_ASSERT(!device->whole);
     if (device->id < 0)
         return;
 
@@ -328,6 +369,8 @@ int ios_posix_open(struct keel_ctx *ctx, struct keel_device *device, const char 
     }
     info->op = "geometry";
     rc = describe(device, path, direct);
+    if (rc == 0 && device->info.is_block && !options->read_only)
+        rc = ios_device_fit(device->info.dev_major, device->info.dev_minor, info);
     if (rc)
         goto fail;
     return 0;
@@ -432,6 +475,13 @@ void keel_device_close(struct keel_device *device)
         return;
 
     TRACE(DEV_CLOSE, trace_id(device), NULL, 0, 0, 0);
+    if (device->whole) {
+        uint32_t before = __atomic_fetch_sub(&device->whole->parts, 1, __ATOMIC_RELEASE);
+        KEEL_ASSERT(before > 0);
+        mem_free(device);
+        return;
+    }
+    KEEL_ASSERT(__atomic_load_n(&device->parts, __ATOMIC_ACQUIRE) == 0); /* pairs with the above */
     give_number_back(device);
     device->files->close(device);
     mem_free(device);
@@ -440,6 +490,71 @@ void keel_device_close(struct keel_device *device)
 const struct keel_device_info *keel_device_info(const struct keel_device *device)
 {
     return &device->info;
+}
+
+/* ------------------------------------------------------------- parts */
+
+int keel_device_part(struct keel_device *whole, const struct keel_device_range *range,
+                     struct keel_device **ret)
+{
+    uint64_t size = ios_device_size(whole);
+
+    KEEL_ASSERT(!whole->whole);
+    if ((range->offset_bytes | range->room_bytes | range->size_bytes) % KEEL_BLOCK_BYTES != 0)
+        return KEEL_EALIGN;
+    if (range->offset_bytes > size || range->room_bytes > size - range->offset_bytes ||
+        range->size_bytes > range->room_bytes)
+        return KEEL_ERANGE;
+
+    struct keel_device *part = mem_alloc(sizeof(*part));
+    if (!part)
+        return -ENOMEM;
+    *part = *whole;
+    part->whole = whole;
+    part->base_bytes = range->offset_bytes;
+    part->room_bytes = range->room_bytes;
+    part->info.size_bytes = range->size_bytes;
+    part->parts = 0;
+    __atomic_fetch_add(&whole->parts, 1, __ATOMIC_RELAXED);
+    TRACE(DEV_OPEN, trace_id(part), NULL, range->offset_bytes, range->size_bytes, 0);
+    *ret = part;
+    return 0;
+}
+
+static int one_request(struct keel_ctx *ctx, struct keel_io *io)
+{
+    int rc = keel_io_submit(ctx, io);
+
+    return rc ? rc : keel_io_wait(ctx, io);
+}
+
+/* By requests, so that it is the same for every method. What lies behind the size is not used by
+ * anybody, so a growth that was cut is made again from the same place. */
+static int grow_part(struct keel_ctx *ctx, struct keel_device *part, uint64_t size_bytes)
+{
+    struct keel_device room = *part; /* for transfers behind the size */
+    struct keel_io io = {.device = &room, .op = KEEL_OP_WRITE, .cls = KEEL_CLASS_WRITEBACK};
+    int rc = 0;
+
+    if (size_bytes > part->room_bytes)
+        return KEEL_ENOSPACE;
+    io.buf = mem_map(KEEL_IO_BYTES_MAX, 0);
+    if (!io.buf)
+        return -ENOMEM;
+    room.info.size_bytes = part->room_bytes;
+    io.offset_bytes = ios_device_size(part);
+    while (rc == 0 && io.offset_bytes < size_bytes) {
+        uint64_t left = size_bytes - io.offset_bytes;
+        io.len_bytes = left < KEEL_IO_BYTES_MAX ? (uint32_t)left : KEEL_IO_BYTES_MAX;
+        rc = one_request(ctx, &io);
+        io.offset_bytes += io.len_bytes;
+    }
+    mem_unmap(io.buf, KEEL_IO_BYTES_MAX);
+    if (rc == 0) {
+        io = (struct keel_io){.device = &room, .op = KEEL_OP_SYNC, .cls = KEEL_CLASS_WRITEBACK};
+        rc = one_request(ctx, &io);
+    }
+    return rc;
 }
 
 int keel_device_grow(struct keel_ctx *ctx, struct keel_device *device, uint64_t size_bytes)
@@ -452,7 +567,8 @@ int keel_device_grow(struct keel_ctx *ctx, struct keel_device *device, uint64_t 
     if (size_bytes == ios_device_size(device))
         return 0;
 
-    int rc = device->files->grow(ctx, device, size_bytes);
+    int rc = device->whole ? grow_part(ctx, device, size_bytes)
+                           : device->files->grow(ctx, device, size_bytes);
     if (rc)
         return rc;
     /* Pairs with ios_device_size(): who sees the size sees room that is there. */

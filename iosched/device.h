@@ -23,6 +23,13 @@ struct keel_device {
     int32_t id;        /* -1: no number was free */
     void *method_data; /* the files' own (sim) */
 
+    /* A part (keel_device_part) borrows all of the above from the whole; constant. */
+    struct keel_device *whole; /* NULL: it is one */
+    uint64_t base_bytes;       /* where its block 0 lies in the whole */
+    uint64_t room_bytes;
+
+    uint32_t parts; /* atomic: parts that are open */
+
     /* constant but for size_bytes, which is atomic: keel_device_grow stores it with release when
      * the new room is durable, ios_device_size() loads it */
     struct keel_device_info info;
@@ -40,5 +47,9 @@ static inline uint64_t ios_device_size(const struct keel_device *device)
  * part of. What cannot be found out is taken at its worst (a volatile cache, no FUA, no polling).
  */
 void ios_device_sysfs(struct keel_device_info *info, uint32_t major, uint32_t minor);
+
+/* May a block device be written to as a whole? 0, or KEEL_EPARTITIONED or KEEL_EGEOMETRY with the
+ * reason in info->op. */
+int ios_device_fit(uint32_t major, uint32_t minor, struct keel_err_info *info);
 
 #endif

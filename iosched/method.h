@@ -51,7 +51,7 @@ struct ios_files {
     /* Zeroes up to size_bytes are durable when it returns 0; the core then publishes the size. */
     int (*grow)(struct keel_ctx *ctx, struct keel_device *device, uint64_t size_bytes);
 
-    int (*exists)(struct keel_ctx *ctx, const char *path);
+    int (*exists)(struct keel_ctx *ctx, const char *path); /* enum keel_path_kind */
     int (*mkdir)(struct keel_ctx *ctx, const char *path);
     int (*rename)(struct keel_ctx *ctx, const char *from, const char *to);
     int (*unlink)(struct keel_ctx *ctx, const char *path);

@@ -36,12 +36,18 @@ int ios_path_error(int error)
 
 static int path_exists(struct keel_ctx *ctx, const char *path)
 {
-    struct stat stat;
+    struct stat st;
 
     (void)ctx;
-    if (lstat(path, &stat) == 0)
-        return 1;
-    return errno == ENOENT || errno == ENOTDIR ? 0 : ios_path_error(errno);
+    if (stat(path, &st) != 0) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            return ios_path_error(errno);
+        return lstat(path, &st) == 0 ? KEEL_PATH_OTHER : KEEL_PATH_NONE;
+    }
+    if (S_ISDIR(st.st_mode))
+        return KEEL_PATH_FOLDER;
+    bool device = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode);
+    return device ? KEEL_PATH_DEVICE : KEEL_PATH_OTHER;
 }
 
 static int path_mkdir(struct keel_ctx *ctx, const char *path)

@@ -159,7 +159,7 @@ struct ios_step ios_request_step(struct keel_io *io)
         step.dsync = (io->flags & KEEL_IO_DSYNC) != 0;
         step.link_sync = (io->flags & KEEL_IO_LINK_SYNC) != 0;
         step.buf = (char *)io->buf + done;
-        step.offset_bytes = io->offset_bytes + done;
+        step.offset_bytes = io->device->base_bytes + io->offset_bytes + done;
         step.len_bytes = io->len_bytes - done;
     }
     io->private_.parts = step.link_sync ? 2 : 1;

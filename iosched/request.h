@@ -56,7 +56,7 @@ struct ios_step {
     bool dsync;     /* write: durable when complete */
     bool link_sync; /* write: followed by a linked fdatasync as part 1 */
     void *buf;
-    uint64_t offset_bytes;
+    uint64_t offset_bytes; /* in the whole device */
     uint32_t len_bytes;
 };
 

@@ -197,7 +197,12 @@ int sim_path_exists(struct keel_sim *sim, const char *path)
 
     if (rc != 0)
         return rc;
-    return clean[0] == '\0' || sim_dir_find(&sim->dir, clean) ? 1 : 0;
+    if (clean[0] == '\0')
+        return KEEL_PATH_FOLDER;
+    const struct sim_entry *name = sim_dir_find(&sim->dir, clean);
+    if (!name)
+        return KEEL_PATH_NONE;
+    return name->file ? KEEL_PATH_DEVICE : KEEL_PATH_FOLDER;
 }
 
 int sim_path_mkdir(struct keel_sim *sim, const char *path)

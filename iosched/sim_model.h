@@ -157,7 +157,7 @@ int sim_file_resize(struct keel_sim *sim, struct sim_file *file, uint64_t bytes)
 /* A sync that takes effect at once: everything complete is durable, and the size. */
 void sim_file_sync(struct keel_sim *sim, struct sim_file *file);
 
-int sim_path_exists(struct keel_sim *sim, const char *path); /* 1, 0, <0 */
+int sim_path_exists(struct keel_sim *sim, const char *path); /* enum keel_path_kind, <0 */
 int sim_path_mkdir(struct keel_sim *sim, const char *path);
 int sim_path_rename(struct keel_sim *sim, const char *from, const char *to);
 int sim_path_unlink(struct keel_sim *sim, const char *path);

@@ -15,7 +15,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/assert.h"
 #include "tools/cli.h"
@@ -26,7 +25,7 @@
 struct demo {
     const char *command, *path;
     int seconds, writers;
-    bool json;
+    bool json, overwrite;
 
     struct demo_map map;
     bool found;                      /* a store was there */
@@ -41,27 +40,26 @@ struct demo {
 
 static int parse(struct demo *demo, int argc, const char **argv)
 {
-    int json = 0;
+    int json = 0, overwrite = 0;
     const struct poptOption options[] = {
-        {"path", 0, POPT_ARG_STRING, &demo->path, 0, "folder of the store (./keel-demo)", "DIR"},
+        {"path", 0, POPT_ARG_STRING, &demo->path, 0, "folder or device of the store (./keel-demo)",
+         "DIR|DEVICE"},
         {"seconds", 0, POPT_ARG_INT, &demo->seconds, 0, "load before the kill (5)", "N"},
         {"writers", 0, POPT_ARG_INT, &demo->writers, 0, "threads that commit (8)", "N"},
+        {"overwrite", 0, POPT_ARG_NONE, &overwrite, 0,
+         "destroy what else a device holds to make the store", NULL},
         {"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object on stdout", NULL},
         POPT_AUTOHELP POPT_TABLEEND,
     };
     if (cli_parse(argc, argv, options, "", NULL, 0) < 0)
         return CLI_USAGE;
     demo->json = json;
+    demo->overwrite = overwrite;
     if (!demo->path[0])
         return cli_usage(demo->command, "--path is empty, name a folder");
     if (cli_range(demo->command, "--seconds", demo->seconds, 1, 86400) ||
         cli_range(demo->command, "--writers", demo->writers, 1, DEMO_WRITERS_MAX))
         return CLI_USAGE;
-
-    struct stat st;
-    if (stat(demo->path, &st) == 0 && !S_ISDIR(st.st_mode))
-        return cli_usage(demo->command, "--path %s is not a folder, name a folder for the store",
-                         demo->path);
     return 0;
 }
 
@@ -101,6 +99,7 @@ static int prepare(struct demo *demo)
     int rc = keel_ctx_open(NULL, &ctx);
     if (rc)
         return cli_error(demo->command, "opening a context", rc, NULL);
+    options.overwrite = demo->overwrite;
 
     cli_progress("opening %s", demo->path);
     rc = keel_open(ctx, demo->path, &options, &info, &store);

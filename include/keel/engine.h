@@ -2,8 +2,9 @@
  * keel/engine.h: a store: atomic, durable changes of several pages, checkpoints, recovery.
  *
  * A store is a folder with three files: `store.keel` (superblock), `wal.keel` (log), `pages.keel`
- * (space 1). A transaction (`keel_tx`) fixes pages, changes them in place under exclusive latches,
- * and commits as one group of log records; after a crash it is there whole or not at all (E1).
+ * (space 1); or one device (block device, NVMe namespace, preallocated file) that holds all three.
+ * A transaction (`keel_tx`) fixes pages, changes them in place under exclusive latches, and commits
+ * as one group of log records; after a crash it is there whole or not at all (E1).
  *
  * Happy path: keel_open; keel_tx_begin, keel_tx_alloc / keel_tx_page / keel_tx_write,
  * keel_tx_commit; keel_read; keel_close. Under KEEL_MANUAL also keel_tick now and then.
@@ -46,6 +47,8 @@ struct keel_options {
     enum keel_sync_method sync;
     enum keel_want fixed;
     bool create_off;          /* true: KEEL_ENOTFOUND instead of creating */
+    bool overwrite;           /* true: where there is no store, whatever else the device at path
+                               * holds is destroyed to make one; means nothing for a folder */
     uint32_t page_bytes;      /* at creation; 0 = 4096 */
     uint64_t log_bytes;       /* at creation; 0 = 256 MiB; from KEEL_WAL_BYTES_MIN to 1 TiB */
     uint64_t space_bytes;     /* at creation: first size of pages.keel; 0 = 16 MiB */
@@ -63,22 +66,25 @@ struct keel_options {
     }
 
 /*
- * Open the store in folder path, creating folder and store if there is none (the creation is
- * complete or absent, whenever it is cut), recovering it if it was not closed. ctx: the caller's,
- * used for this call. options: borrowed, NULL = defaults. *ret: the caller owns it. info: may be
- * NULL; says which option, file or page it was. Blocks. A refusal leaves no file behind and changes
- * none, but for superblock copies that were repaired from good ones (and an empty folder, if keel
- * made it).
+ * Open the store in folder path, or on the device at path, creating folder and store if there is
+ * none (the creation is complete or absent, whenever it is cut), recovering it if it was not
+ * closed. On a device, log_bytes and space_bytes are taken from its room; the pages grow to its
+ * end. ctx: the caller's, used for this call. options: borrowed, NULL = defaults. *ret: the caller
+ * owns it. info: may be NULL; says which option, file or page it was. Blocks. A refusal leaves no
+ * file behind and changes none, but for superblock copies that were repaired from good ones (and an
+ * empty folder, if keel made it); on a device, a creation that failed is made again by the next.
  *
  * KEEL_EOPTION      info->object names the option
- * KEEL_EACCESS      no right to the folder or a file
- * KEEL_ENOTEMPTY    no store.keel, but other files; also a log or pages without their store.keel
+ * KEEL_EACCESS      no right to the folder, a file or the device
+ * KEEL_ENOTEMPTY    no store.keel, but other files; also a log or pages without their store.keel;
+ *                   a device whose first or last MiB is not all zeroes (info->offset says where)
+ * KEEL_EPARTITIONED, KEEL_EGEOMETRY: see keel_device_open
  * KEEL_ENOTFOUND    no store and create_off; the parent folder or one of the three files is missing
  * KEEL_EFORMAT      a file is not keel's, too short, or the log is another store's
  * KEEL_EVERSION     written by a newer version
  * KEEL_EINUSE       open elsewhere, or being created
  * KEEL_EDIRECT      the file system has no O_DIRECT
- * KEEL_ENOSPACE     no room to create it
+ * KEEL_ENOSPACE     no room to create it; on a device, info->want says how much it takes
  * KEEL_ESUPER, KEEL_ECORRUPT, KEEL_EREAD, KEEL_ECHECKSUM: what is stored is damaged
  * KEEL_EPOISON      a write failed in recovery; opening again starts over
  * KEEL_EMETHOD, -errno

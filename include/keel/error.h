@@ -43,7 +43,7 @@ X(KEEL_EDIRECT,     -5104, EOPNOTSUPP,  REQUEST, "the file system has no O_DIREC
 X(KEEL_EMETHOD,     -5105, ENOSYS,      REQUEST, "a required method cannot be had on this kernel or device; see keel probe for why, or relax the requirement") \
 X(KEEL_ENOTSUP,     -5106, EOPNOTSUPP,  REQUEST, "the device or method cannot do this operation; ask its abilities first") \
 X(KEEL_EACCESS,     -5107, EACCES,      REQUEST, "no permission; give this user the right to the file or device") \
-X(KEEL_ENOTEMPTY,   -5108, ENOTEMPTY,   REQUEST, "the folder is not empty and holds no store; name an empty folder or an existing store") \
+X(KEEL_ENOTEMPTY,   -5108, ENOTEMPTY,   REQUEST, "the folder or device holds something else and no store; name an empty one or an existing store, or allow a device to be overwritten") \
 X(KEEL_EFORMAT,     -5109, EINVAL,      REQUEST, "this is not a keel file; check the path") \
 X(KEEL_EVERSION,    -5110, EPROTO,      REQUEST, "the file was written by a newer version; open it with that version") \
 X(KEEL_EINUSE,      -5111, EBUSY,       REQUEST, "another process or handle has it open; close that one first") \
@@ -52,6 +52,8 @@ X(KEEL_ENOTFOUND,   -5113, ENOENT,      REQUEST, "there is no such object; check
 X(KEEL_ENOPAGE,     -5114, ENOENT,      REQUEST, "the page was never written; allocate it first") \
 X(KEEL_ESPACEFULL,  -5115, ENOSPC,      REQUEST, "the space is at its largest size; raise its limit or free pages") \
 X(KEEL_ECLOSED,     -5116, ESHUTDOWN,   REQUEST, "the object is closed or closing; open it again") \
+X(KEEL_EPARTITIONED, -5117, EBUSY,      REQUEST, "the disk is divided into partitions; name one of them, or remove the partition table first") \
+X(KEEL_EGEOMETRY,   -5118, EOPNOTSUPP,  REQUEST, "the device is formatted in a way that keel cannot use, see the error's operation; format it otherwise or name another") \
 X(KEEL_ECHECKSUM,   -5200, EIO,         CORRUPT, "the checksum does not match; the bytes read are not the bytes written, restore them from a copy") \
 X(KEEL_ECORRUPT,    -5201, EIO,         CORRUPT, "the log is damaged below a durable promise; nothing was cut off, look at it with keel wal verify") \
 X(KEEL_ESUPER,      -5202, EIO,         CORRUPT, "too few good copies of a superblock; restore the file from a copy") \

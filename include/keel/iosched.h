@@ -235,7 +235,8 @@ struct keel_device_info {
  * devices, waited for up to two seconds (a killed process holds its files until the kernel has
  * taken its rings down). Created files have mode 0600. On failure nothing is left behind. *ret: the
  * caller owns it. info (may be NULL): says more about a failure. Blocks. Errors: KEEL_EACCESS,
- * KEEL_ENOTFOUND, KEEL_EINUSE, KEEL_EDIRECT, KEEL_ENOSPACE, KEEL_EALIGN, -errno.
+ * KEEL_ENOTFOUND, KEEL_EINUSE (also: mounted), KEEL_EDIRECT, KEEL_ENOSPACE, KEEL_EALIGN, -errno;
+ * for writing also KEEL_EPARTITIONED, and KEEL_EGEOMETRY for a zoned disk.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_device_open(struct keel_ctx *ctx, const char *path,
                                                  const struct keel_device_options *options,
@@ -243,15 +244,40 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_device_open(struct keel_ctx *ctx, const cha
                                                  struct keel_device **ret);
 KEEL_PUBLIC void keel_device_close(struct keel_device *device);
 KEEL_PUBLIC const struct keel_device_info *keel_device_info(const struct keel_device *device);
-/* Grow a file to size_bytes: zeroes are written and synced before it returns 0; on failure the file
- * has its old size again. Blocks; may run beside other I/O. KEEL_ENOSPACE, -errno. */
+/* Grow a file, or a part within its room, to size_bytes: zeroes are written and synced before it
+ * returns 0; on failure the device has its old size again. Blocks; may run beside other I/O.
+ * KEEL_ENOSPACE (also: more than a part's room), KEEL_ENOTSUP (a whole block device), -errno. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_device_grow(struct keel_ctx *ctx, struct keel_device *device,
                                                  uint64_t size_bytes);
+
+/* Where a part lies in its device; multiples of KEEL_BLOCK_BYTES. */
+struct keel_device_range {
+    uint64_t offset_bytes, room_bytes; /* it never reaches beyond these */
+    uint64_t size_bytes;               /* of which so much is in use now */
+};
+/*
+ * A part of an open device, used like a device of its own: block 0 is where it begins, transfers
+ * stay inside its size, a sync is the whole device's. It shares descriptor, lock and place in the
+ * rings' tables. Parts may overlap; who makes them says what that means. *ret: the caller owns it,
+ * and closes it before the whole. Does not block. KEEL_EALIGN, KEEL_ERANGE (not inside the device,
+ * or size above room), -ENOMEM.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_device_part(struct keel_device *whole,
+                                                 const struct keel_device_range *range,
+                                                 struct keel_device **ret);
+
+/* What a name stands for. */
+enum keel_path_kind {
+    KEEL_PATH_NONE = 0,
+    KEEL_PATH_FOLDER,
+    KEEL_PATH_DEVICE, /* a file, a block device or an NVMe namespace: for keel_device_open */
+    KEEL_PATH_OTHER,
+};
 
 /* Names. They block, and work on the simulated folder under KEEL_METHOD_SIM. rename replaces
  * an existing target; both are durable only after keel_path_sync(folder). */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_exists(struct keel_ctx *ctx,
-                                                 const char *path); /* 1, 0, <0 */
+                                                 const char *path); /* enum keel_path_kind, <0 */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_mkdir(struct keel_ctx *ctx,
                                                 const char *path); /* 0 if there */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_path_rename(struct keel_ctx *ctx, const char *from,

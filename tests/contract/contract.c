@@ -25,6 +25,15 @@ static int try_device(struct contract *c)
     return rc;
 }
 
+static int open_disk(struct contract *c)
+{
+    struct keel_err_info info = {0};
+
+    int rc = keel_device_open(c->ctx, c->disk, NULL, &info, &c->whole);
+    cr_assert_eq(rc, 0, "%s: %s, %s", c->disk, keel_err_name(rc), info.op);
+    return rc;
+}
+
 static int begin(struct contract *c, const char *test)
 {
     struct keel_sim_options sim_options = KEEL_SIM_OPTIONS_DEFAULT;
@@ -37,6 +46,9 @@ static int begin(struct contract *c, const char *test)
         rc = keel_sim_create(&sim_options, &c->sim);
         snprintf(c->folder, sizeof(c->folder), "folder");
     } else {
+        c->disk = getenv("KEEL_TEST_DEVICE");
+    }
+    if (!c->sim && !c->disk) {
         tmpdir_create(&c->dir);
         snprintf(c->folder, sizeof(c->folder), "%s/folder", c->dir.path);
     }
@@ -45,9 +57,11 @@ static int begin(struct contract *c, const char *test)
     options.sim = c->sim;
     if (rc == 0)
         rc = keel_ctx_open(&options, &c->ctx);
-    if (rc == 0)
+    if (rc == 0 && c->disk)
+        rc = open_disk(c);
+    if (rc == 0 && !c->disk)
         rc = keel_path_mkdir(c->ctx, c->folder);
-    if (rc == 0)
+    if (rc == 0 && !c->disk)
         rc = try_device(c);
     if (rc == 0)
         rc = keel_arena_create(ARENA_BYTES, &c->arena);
@@ -74,6 +88,8 @@ void contract_end(struct contract *c)
 {
     keel_ctx_close(c->ctx);
     c->ctx = NULL;
+    keel_device_close(c->whole);
+    c->whole = NULL;
     keel_arena_destroy(c->arena);
     c->arena = NULL;
     keel_sim_destroy(c->sim);
@@ -108,8 +124,43 @@ const char *contract_path(const struct contract *c, const char *name)
     return path;
 }
 
+/* A part of the disk, behind the others, with room to grow. */
+static struct keel_device *create_part(struct contract *c, const char *name, uint32_t blocks)
+{
+    unsigned at = c->part_count;
+    uint64_t end =
+        at > 0 ? c->parts[at - 1].range.offset_bytes + c->parts[at - 1].range.room_bytes : 0;
+    struct keel_device *device = NULL;
+
+    cr_assert_lt(at, CONTRACT_PARTS_MAX);
+    c->part_count++;
+    snprintf(c->parts[at].name, sizeof(c->parts[at].name), "%s", name);
+    c->parts[at].range =
+        (struct keel_device_range){.offset_bytes = end, .room_bytes = 4u * BLOCK * blocks};
+    cr_assert_eq(keel_device_part(c->whole, &c->parts[at].range, &device), 0);
+    int rc = keel_device_grow(c->ctx, device, (uint64_t)blocks * BLOCK);
+    cr_assert_eq(rc, 0, "%s: %s", name, keel_err_name(rc));
+    c->parts[at].range.size_bytes = (uint64_t)blocks * BLOCK;
+    return device;
+}
+
+static struct keel_device *open_part(struct contract *c, const char *name)
+{
+    struct keel_device *device = NULL;
+
+    for (unsigned i = 0; i < c->part_count; i++) {
+        if (strcmp(c->parts[i].name, name) == 0)
+            cr_assert_eq(keel_device_part(c->whole, &c->parts[i].range, &device), 0);
+    }
+    cr_assert_not_null(device);
+    return device;
+}
+
 struct keel_device *contract_create(struct contract *c, const char *name, uint32_t blocks)
 {
+    if (c->disk)
+        return create_part(c, name, blocks);
+
     struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
     struct keel_err_info info;
     struct keel_device *device = NULL;
@@ -122,6 +173,9 @@ struct keel_device *contract_create(struct contract *c, const char *name, uint32
 
 struct keel_device *contract_open(struct contract *c, const char *name)
 {
+    if (c->disk)
+        return open_part(c, name);
+
     struct keel_err_info info;
     struct keel_device *device = NULL;
     int rc = keel_device_open(c->ctx, contract_path(c, name), NULL, &info, &device);

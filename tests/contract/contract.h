@@ -4,6 +4,9 @@
  * CONTRACT_TEST(name) is one Criterion test per method. It begins with an open context, a folder
  * and an arena, and ends with everything closed. A method that cannot run here is skipped, and says
  * why on stderr. A test that needs something which only some methods have asks for it and skips.
+ *
+ * KEEL_TEST_DEVICE=PATH gives the methods that work on block devices that disk instead of files:
+ * the devices of a test are parts of it. Its content is lost; one test at a time then (-j1).
  */
 #ifndef KEEL_TESTS_CONTRACT_H
 #define KEEL_TESTS_CONTRACT_H
@@ -21,14 +24,23 @@
 #define DEVICE_BLOCKS 512u
 #define ARENA_BYTES   (8u << 20)
 
+#define CONTRACT_PARTS_MAX 4
+
 struct contract {
     const char *label; /* of the method */
     enum keel_method method;
     struct keel_ctx *ctx;
     struct keel_arena *arena;
     struct keel_sim *sim; /* NULL on real devices */
-    struct tmpdir dir;    /* "" under sim */
-    char folder[600];
+    struct tmpdir dir;    /* "" under sim and on a disk */
+    char folder[600];     /* "" on a disk */
+    const char *disk;     /* or NULL */
+    struct keel_device *whole;
+    struct {
+        char name[16];
+        struct keel_device_range range;
+    } parts[CONTRACT_PARTS_MAX];
+    unsigned part_count;
 };
 
 struct contract_row {
@@ -73,6 +85,13 @@ void contract_expect(struct contract *c, struct keel_device *device, uint32_t bl
         fprintf(stderr, "contract: skipped on %s: %s\n", (c)->label, (why)); \
         contract_end(c);                                                     \
         cr_skip("%s", (why));                                                \
+    } while (0)
+
+/* For tests of what only files have. */
+#define CONTRACT_NEEDS_FILES(c)                                         \
+    do {                                                                \
+        if ((c)->disk)                                                  \
+            CONTRACT_SKIP(c, "a disk is one device, and has no names"); \
     } while (0)
 
 static const struct contract_row contract_methods[] = {

@@ -31,17 +31,18 @@ CONTRACT_TEST(finds_out_the_geometry)
 
     cr_assert_eq(info->size_bytes, 4 * BLOCK);
     cr_assert(info->direct);
-    cr_assert_not(info->is_block);
+    cr_assert_eq(info->is_block, c->disk != NULL);
     cr_assert(info->memory_align > 0 && BLOCK % info->memory_align == 0);
     cr_assert(info->offset_align > 0 && BLOCK % info->offset_align == 0);
     cr_assert(info->logical_block >= 512 && info->physical_block >= info->logical_block);
     cr_assert_geq(info->max_transfer, BLOCK);
-    cr_assert_str_eq(info->path, contract_path(c, "d"));
+    cr_assert_str_eq(info->path, c->disk ? c->disk : contract_path(c, "d"));
     keel_device_close(device);
 }
 
 CONTRACT_TEST(a_device_has_one_writer_or_many_readers)
 {
+    CONTRACT_NEEDS_FILES(c);
     struct keel_device *device = contract_create(c, "d", 4);
     struct keel_device_options writer = {0};
     struct keel_device_options reader = {.read_only = true};
@@ -62,6 +63,7 @@ CONTRACT_TEST(a_device_has_one_writer_or_many_readers)
 
 CONTRACT_TEST(refuses_to_open_what_is_not_a_device_of_its_own)
 {
+    CONTRACT_NEEDS_FILES(c);
     struct keel_device_options open = {0};
     struct keel_device_options create = {.create_bytes = 4 * BLOCK};
     struct keel_device *device = contract_create(c, "d", 4);
@@ -78,6 +80,7 @@ CONTRACT_TEST(refuses_to_open_what_is_not_a_device_of_its_own)
 
 CONTRACT_TEST(refuses_options_that_make_no_sense)
 {
+    CONTRACT_NEEDS_FILES(c);
     struct keel_device_options odd = {.create_bytes = 4 * BLOCK + 512};
     struct keel_device_options both = {.create_bytes = 4 * BLOCK, .read_only = true};
     struct keel_device *device;
@@ -137,6 +140,7 @@ CONTRACT_TEST(grows_with_zeroes_and_keeps_what_is_there)
 
 CONTRACT_TEST(a_write_to_a_device_opened_for_reading_fails)
 {
+    CONTRACT_NEEDS_FILES(c);
     struct keel_device *device = contract_create(c, "d", 8);
     struct keel_device_options reader = {.read_only = true};
     uint8_t *buf = contract_alloc(c, 1);
@@ -167,6 +171,93 @@ CONTRACT_TEST(two_contexts_share_a_device)
     contract_expect(c, device, 2, 1, 'b');
     keel_ctx_close(other);
     keel_device_close(device);
+}
+
+/* ---------------------------------------------------------------- parts */
+
+static struct keel_device *part_of(struct keel_device *whole, uint32_t block, uint32_t room,
+                                   uint32_t size)
+{
+    const struct keel_device_range range = {.offset_bytes = (uint64_t)block * BLOCK,
+                                            .room_bytes = (uint64_t)room * BLOCK,
+                                            .size_bytes = (uint64_t)size * BLOCK};
+    struct keel_device *part = NULL;
+
+    cr_assert_eq(keel_device_part(whole, &range, &part), 0);
+    return part;
+}
+
+CONTRACT_TEST(a_part_of_a_device_is_one_of_its_own)
+{
+    CONTRACT_NEEDS_FILES(c); /* a disk's devices are parts themselves */
+
+    struct keel_device *whole = contract_create(c, "d", 16);
+    struct keel_device *part = part_of(whole, 4, 8, 2);
+    struct keel_device *rest = part_of(whole, 12, 4, 4);
+    uint8_t *buf = contract_alloc(c, 1);
+    struct keel_io beyond = contract_io(c, part, KEEL_OP_WRITE, buf, 2, 1);
+
+    contract_write(c, whole, 0, 16, 'w');
+    contract_write(c, part, 0, 2, 'p');
+    contract_write(c, rest, 0, 1, 'r');
+    cr_assert_eq(contract_run(c, &beyond), KEEL_ERANGE, "the room is not its size");
+    contract_expect(c, whole, 0, 4, 'w');
+    contract_expect(c, whole, 4, 2, 'p');
+    contract_expect(c, whole, 6, 6, 'w');
+    contract_expect(c, whole, 12, 1, 'r');
+
+    cr_assert_eq(keel_device_grow(c->ctx, part, 9 * BLOCK), KEEL_ENOSPACE);
+    cr_assert_eq(keel_device_grow(c->ctx, part, 8 * BLOCK), 0);
+    cr_assert_eq(keel_device_info(part)->size_bytes, 8 * BLOCK);
+    contract_expect(c, part, 0, 2, 'p');
+    contract_expect(c, part, 2, 6, 0);
+    contract_expect(c, whole, 12, 1, 'r');
+
+    struct keel_io sync = contract_io(c, part, KEEL_OP_SYNC, NULL, 0, 0);
+    cr_assert_eq(contract_run(c, &sync), 0);
+    keel_device_close(part);
+    keel_device_close(rest);
+    contract_expect(c, whole, 12, 1, 'r');
+    keel_device_close(whole);
+}
+
+CONTRACT_TEST(a_part_lies_inside_its_device)
+{
+    static const struct {
+        uint64_t offset, room, size;
+        int rc;
+    } rows[] = {
+        {0, 16 * BLOCK, 0, 0},
+        {16 * BLOCK, 0, 0, 0},
+        {0, 17 * BLOCK, 0, KEEL_ERANGE},
+        {17 * BLOCK, 0, 0, KEEL_ERANGE},
+        {8 * BLOCK, 9 * BLOCK, 0, KEEL_ERANGE},
+        {0, UINT64_MAX / BLOCK * BLOCK, 0, KEEL_ERANGE},
+        {0, BLOCK, 2 * BLOCK, KEEL_ERANGE},
+        {512, BLOCK, 0, KEEL_EALIGN},
+        {0, 512, 0, KEEL_EALIGN},
+    };
+
+    CONTRACT_NEEDS_FILES(c);
+    struct keel_device *whole = contract_create(c, "d", 16);
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct keel_device_range range = {rows[i].offset, rows[i].room, rows[i].size};
+        struct keel_device *part = NULL;
+
+        cr_assert_eq(keel_device_part(whole, &range, &part), rows[i].rc, "row %u", i);
+        keel_device_close(part);
+    }
+    keel_device_close(whole);
+}
+
+CONTRACT_TEST(a_disk_has_one_writer)
+{
+    struct keel_device *other;
+
+    if (!c->disk)
+        CONTRACT_SKIP(c, "no disk was named (KEEL_TEST_DEVICE)");
+    cr_assert_eq(keel_device_open(c->ctx, c->disk, NULL, NULL, &other), KEEL_EINUSE);
 }
 
 /* ---------------------------------------------------------------- names */
@@ -200,6 +291,7 @@ static void expect_names(struct contract *c, const char *folder, const char *wan
 
 CONTRACT_TEST(lists_what_is_in_a_folder)
 {
+    CONTRACT_NEEDS_FILES(c);
     expect_names(c, "", "");
     keel_device_close(contract_create(c, "b", 1));
     keel_device_close(contract_create(c, "a", 1));
@@ -213,6 +305,7 @@ CONTRACT_TEST(lists_what_is_in_a_folder)
 
 CONTRACT_TEST(making_a_folder_twice_is_no_error)
 {
+    CONTRACT_NEEDS_FILES(c);
     cr_assert_eq(keel_path_mkdir(c->ctx, contract_path(c, "sub")), 0);
     cr_assert_eq(keel_path_mkdir(c->ctx, contract_path(c, "sub")), 0);
     cr_assert_eq(keel_path_mkdir(c->ctx, contract_path(c, "no/sub")), KEEL_ENOTFOUND);
@@ -222,16 +315,18 @@ CONTRACT_TEST(making_a_folder_twice_is_no_error)
 
 CONTRACT_TEST(tells_whether_a_name_exists)
 {
+    CONTRACT_NEEDS_FILES(c);
     cr_assert_eq(keel_path_exists(c->ctx, contract_path(c, "d")), 0);
-    cr_assert_eq(keel_path_exists(c->ctx, c->folder), 1);
+    cr_assert_eq(keel_path_exists(c->ctx, c->folder), KEEL_PATH_FOLDER);
     keel_device_close(contract_create(c, "d", 1));
-    cr_assert_eq(keel_path_exists(c->ctx, contract_path(c, "d")), 1);
+    cr_assert_eq(keel_path_exists(c->ctx, contract_path(c, "d")), KEEL_PATH_DEVICE);
     cr_assert_eq(keel_path_exists(c->ctx, contract_path(c, "d/x")), 0);
     cr_assert_eq(keel_path_exists(c->ctx, contract_path(c, "no/x")), 0);
 }
 
 CONTRACT_TEST(renaming_moves_a_file_and_replaces_what_was_there)
 {
+    CONTRACT_NEEDS_FILES(c);
     struct keel_device *device = contract_create(c, "new", 4);
 
     contract_write(c, device, 0, 4, 'n');
@@ -255,6 +350,7 @@ CONTRACT_TEST(renaming_moves_a_file_and_replaces_what_was_there)
 
 CONTRACT_TEST(a_file_does_not_replace_a_folder)
 {
+    CONTRACT_NEEDS_FILES(c);
     keel_device_close(contract_create(c, "d", 1));
     cr_assert_eq(keel_path_mkdir(c->ctx, contract_path(c, "sub")), 0);
 
@@ -264,6 +360,7 @@ CONTRACT_TEST(a_file_does_not_replace_a_folder)
 
 CONTRACT_TEST(an_open_device_survives_renaming_and_unlinking)
 {
+    CONTRACT_NEEDS_FILES(c);
     struct keel_device *device = contract_create(c, "d", 4);
 
     cr_assert_eq(keel_path_rename(c->ctx, contract_path(c, "d"), contract_path(c, "e")), 0);
@@ -279,6 +376,7 @@ CONTRACT_TEST(an_open_device_survives_renaming_and_unlinking)
 
 CONTRACT_TEST(a_folder_goes_only_when_it_is_empty)
 {
+    CONTRACT_NEEDS_FILES(c);
     char folder[640];
 
     snprintf(folder, sizeof(folder), "%s", contract_path(c, "folder"));
@@ -292,6 +390,7 @@ CONTRACT_TEST(a_folder_goes_only_when_it_is_empty)
 
 CONTRACT_TEST(unlinking_frees_the_name)
 {
+    CONTRACT_NEEDS_FILES(c);
     struct keel_device *device = contract_create(c, "d", 4);
 
     contract_write(c, device, 0, 1, 'a');
@@ -306,6 +405,7 @@ CONTRACT_TEST(unlinking_frees_the_name)
 
 CONTRACT_TEST(syncing_a_folder_that_is_not_there_fails)
 {
+    CONTRACT_NEEDS_FILES(c);
     cr_assert_eq(keel_path_sync(c->ctx, c->folder), 0);
     cr_assert_eq(keel_path_sync(c->ctx, contract_path(c, "none")), KEEL_ENOTFOUND);
     keel_device_close(contract_create(c, "d", 1));

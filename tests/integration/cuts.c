@@ -19,6 +19,7 @@ static struct world cut_world(struct world *from, uint64_t event, unsigned mode,
     options.history = history;
     expect_ok(keel_sim_cut(from->sim, event, mode, options.seed, &options, NULL, &sim));
     world_init_sim(&world, sim);
+    memcpy(world.path, from->path, sizeof(world.path));
     return world;
 }
 
@@ -65,9 +66,9 @@ static void write_number(struct run *run, uint32_t n)
     run->event[n] = keel_sim_events(run->world.sim);
 }
 
-static void start_run(struct run *run, uint64_t seed, enum keel_sync_method sync)
+/* run->world is there, and not open. */
+static void start_run_in(struct run *run, enum keel_sync_method sync)
 {
-    world_init_sim(&run->world, make_sim(seed, true, 0));
     run->world.options.sync = sync;
     run->world.options.tx_bytes = 48u << 10;
     world_open(&run->world);
@@ -75,6 +76,12 @@ static void start_run(struct run *run, uint64_t seed, enum keel_sync_method sync
         run->page[i] = put_page(&run->world, "");
     run->first = keel_sim_events(run->world.sim);
     run->count = 0;
+}
+
+static void start_run(struct run *run, uint64_t seed, enum keel_sync_method sync)
+{
+    world_init_sim(&run->world, make_sim(seed, true, 0));
+    start_run_in(run, sync);
 }
 
 /* What the store holds: the number of the last transaction, the same on all pages. */
@@ -156,6 +163,20 @@ Test(cuts, E3_a_cut_anywhere_in_a_checkpoint_loses_nothing, .timeout = 120)
     run.first = keel_sim_events(run.world.sim);
     expect_ok(keel_checkpoint(run.world.ctx, run.world.store));
     numbers(&run, 7);
+    cut_everywhere(&run, 1);
+    world_fini(&run.world);
+}
+
+Test(cuts, E1_a_cut_anywhere_loses_nothing_on_one_device, .timeout = 240)
+{
+    struct run run;
+
+    world_init_sim(&run.world, make_sim(35, true, 0));
+    world_on_device(&run.world);
+    start_run_in(&run, KEEL_SYNC_LINK);
+    numbers(&run, 30);
+    expect_ok(keel_checkpoint(run.world.ctx, run.world.store));
+    numbers(&run, 40);
     cut_everywhere(&run, 1);
     world_fini(&run.world);
 }

@@ -4,16 +4,19 @@
 #include "tests/integration/fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/iopoll.h"
 
 const struct variant variants[] = {
-    {"sim", KEEL_METHOD_SIM, KEEL_MANUAL},
-    {"sync, manual", KEEL_METHOD_SYNC, KEEL_MANUAL},
-    {"sync, threads", KEEL_METHOD_SYNC, KEEL_THREADS},
-    {"uring, manual", KEEL_METHOD_URING, KEEL_MANUAL},
-    {"uring, threads", KEEL_METHOD_URING, KEEL_THREADS},
+    {"sim", KEEL_METHOD_SIM, KEEL_MANUAL, false},
+    {"sim, one device", KEEL_METHOD_SIM, KEEL_MANUAL, true},
+    {"sync, manual", KEEL_METHOD_SYNC, KEEL_MANUAL, false},
+    {"sync, threads", KEEL_METHOD_SYNC, KEEL_THREADS, false},
+    {"uring, manual", KEEL_METHOD_URING, KEEL_MANUAL, false},
+    {"uring, threads", KEEL_METHOD_URING, KEEL_THREADS, false},
+    {"uring, threads, one device", KEEL_METHOD_URING, KEEL_THREADS, true},
 };
 const unsigned variant_count = sizeof(variants) / sizeof(variants[0]);
 
@@ -59,19 +62,59 @@ static void set_options(struct world *world)
     };
 }
 
+/* The first MiB of a disk: without it, there is no store. */
+static void wipe(struct world *world)
+{
+    static _Alignas(4096) uint8_t zeroes[256u << 10];
+    struct keel_io io = {.buf = zeroes, .len_bytes = sizeof(zeroes), .op = KEEL_OP_WRITE};
+
+    expect_ok(keel_device_open(world->ctx, world->path, NULL, NULL, &io.device));
+    for (; io.offset_bytes < 1u << 20; io.offset_bytes += sizeof(zeroes)) {
+        expect_ok(keel_io_submit(world->ctx, &io));
+        expect_ok(keel_io_wait(world->ctx, &io));
+    }
+    keel_device_close(io.device);
+}
+
+void world_on_device(struct world *world)
+{
+    struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    struct keel_device *device;
+
+    snprintf(world->path, sizeof(world->path), "%s%sdisk", world->dir.path,
+             world->dir.path[0] ? "/" : "");
+    options.create_bytes = 16u << 20;
+    expect_ok(keel_device_open(world->ctx, world->path, &options, NULL, &device));
+    keel_device_close(device);
+    world->one_device = true;
+}
+
 bool world_init(struct world *world, const struct variant *variant)
 {
+    const char *disk = getenv("KEEL_TEST_DEVICE");
+
     *world = (struct world){.method = variant->method, .background = variant->background};
     if (world->method == KEEL_METHOD_SIM) {
         world_init_sim(world, make_sim(1, false, 0));
+        if (variant->one_device)
+            world_on_device(world);
         return true;
     }
     world->ctx = world_new_ctx(world);
     if (!world->ctx)
         return false;
+    set_options(world);
+    if (disk) {
+        snprintf(world->path, sizeof(world->path), "%s", disk);
+        wipe(world);
+        world->one_device = true;
+        world->options.overwrite = true; /* the last MiB may be somebody's */
+        return true;
+    }
     tmpdir_create(&world->dir);
     snprintf(world->path, sizeof(world->path), "%s/db", world->dir.path);
-    set_options(world);
+    if (variant->one_device)
+        world_on_device(world);
     return true;
 }
 
@@ -91,7 +134,7 @@ void world_fini(struct world *world)
     keel_ctx_close(world->ctx);
     if (world->sim)
         keel_sim_destroy(world->sim);
-    else
+    else if (world->dir.path[0])
         tmpdir_destroy(&world->dir);
 }
 

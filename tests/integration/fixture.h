@@ -1,6 +1,9 @@
 /*
  * A store for tests, over each method: the same test body runs on the simulation, with plain system
- * calls, and on io_uring.
+ * calls, and on io_uring; in a folder, and on one device.
+ *
+ * KEEL_TEST_DEVICE=PATH puts every store that is not simulated on that block device or namespace,
+ * whose content is lost; one test at a time then (-j1).
  */
 #ifndef KEEL_TESTS_INTEGRATION_FIXTURE_H
 #define KEEL_TESTS_INTEGRATION_FIXTURE_H
@@ -19,12 +22,14 @@ struct world {
     struct keel_options options;
     struct keel_store *store;
     char path[600];
+    bool one_device; /* path is one */
 };
 
 struct variant {
     const char *label;
     enum keel_method method;
     enum keel_background background;
+    bool one_device; /* the store is not in a folder */
 };
 
 extern const struct variant variants[];
@@ -37,6 +42,8 @@ void for_each_variant(void (*body)(struct world *world));
  * method cannot be had here. */
 bool world_init(struct world *world, const struct variant *variant);
 void world_fini(struct world *world);
+/* The store is to be on a device of 16 MiB full of zeroes (a file) instead of in a folder. */
+void world_on_device(struct world *world);
 /* A simulated world; sim: taken. */
 void world_init_sim(struct world *world, struct keel_sim *sim);
 struct keel_sim *make_sim(uint64_t seed, bool history, uint64_t bytes_max);

@@ -20,7 +20,10 @@ patiently() {
 
 prepare() {
 	case $1 in
-	raw) return 0 ;;
+	raw)
+		patiently dd if=/dev/zero of=$disk bs=1M count=1 conv=fsync
+		return
+		;;
 	ext4) patiently mkfs.ext4 -q -F -E lazy_itable_init=1 $disk ;;
 	xfs) modprobe xfs && patiently mkfs.xfs -q -f $disk ;;
 	esac && mount -t "$1" $disk /mnt && cd /mnt

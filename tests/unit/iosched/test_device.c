@@ -255,7 +255,7 @@ Test(device, names_are_made_moved_listed_and_removed)
     keel_device_close(device);
     cr_assert_eq(keel_path_rename(f.ctx, from, to), 0);
     cr_assert_eq(keel_path_rename(f.ctx, from, to), KEEL_ENOTFOUND);
-    cr_assert_eq(keel_path_exists(f.ctx, to), 1);
+    cr_assert_eq(keel_path_exists(f.ctx, to), KEEL_PATH_DEVICE);
     cr_assert_eq(keel_path_list(f.ctx, folder, count_entry, &count), 0);
     cr_assert_eq(count, 1);
     cr_assert_eq(keel_path_sync(f.ctx, folder), 0);
