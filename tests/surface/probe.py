@@ -5,7 +5,8 @@ Both must name the same things with the same values and first kernels. What the 
 fit its release: nothing missing that a kernel of that release has, and nothing there that is newer,
 unless the release is a stable one that took it over, which is said.
 
-Usage: probe.py PROBE.json operations.json
+Usage: probe.py [--exact] PROBE.json operations.json
+       --exact   what is there although newer is wrong, too
 """
 import json
 import sys
@@ -18,9 +19,10 @@ def number(kernel):
 
 
 def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
+    paths = [a for a in sys.argv[1:] if a != "--exact"]
+    with open(paths[0], encoding="utf-8") as file:
         kernel = json.load(file)["kernel"]
-    with open(sys.argv[2], encoding="utf-8") as file:
+    with open(paths[1], encoding="utf-8") as file:
         known = json.load(file)
     digits = "".join(c if c.isdigit() or c == "." else " " for c in kernel["release"]).split()[0]
     release, wrong, newer = number(digits), 0, []
@@ -46,7 +48,9 @@ def main():
                 wrong += 1
     if newer:
         print(f"{digits} has, although newer: {', '.join(newer)}")
-    print(f"{digits}: {len(kernel['operations'])} operations compared, {wrong} wrong")
+        wrong += len(newer) if "--exact" in sys.argv else 0
+    asked = sum(r["supported"] is not None for g in ("operations",) + GROUPS for r in kernel[g])
+    print(f"{digits}: {len(kernel['operations'])} operations, {asked} answers in all compared, {wrong} wrong")
     return 1 if wrong else 0
 
 

@@ -31,6 +31,19 @@ refused "a first kernel is wrong" operations.def 's/^SURFACE_OP(FTRUNCATE, 55, "
 "$KEEL" probe "$DIR" --json >"$DIR/probe" || fail "probe"
 python3 "$ROOT/tests/surface/probe.py" "$DIR/probe" "$ROOT/docs/operations.json" || fail "probe and file"
 
+# That comparison notices a kernel that lacks something, has something newer, and another first kernel in the file.
+missed() { # what, sed script for the answer, words of the complaint
+	sed "$2" "$DIR/probe" >"$DIR/wrong"
+	cmp -s "$DIR/wrong" "$DIR/probe" && fail "$1: nothing was changed"
+	expect 1 python3 "$ROOT/tests/surface/probe.py" --exact "$DIR/wrong" "$ROOT/docs/operations.json"
+	grep -q "$3" "$DIR/out" || fail "$1: no word of it: $(cat "$DIR/out")"
+}
+missed "an operation is missing" '/"name": "IORING_OP_FSYNC"/,/}/s/"supported": true/"supported": false/' \
+	'IORING_OP_FSYNC is of 5.1 and missing'
+missed "an older release" 's/"release": "[0-9]*\.[0-9]*/"release": "5.6/' 'has, although newer: .*IORING_OP_TEE'
+missed "another first kernel" '/"name": "IORING_OP_FSYNC"/,/}/s/"min_kernel": "5.1"/"min_kernel": "5.2"/' \
+	'the command and the file differ'
+
 # Where it is forbidden, the cause and the remedy.
 build deny_uring.c "$DIR/deny_uring"
 expect 0 "$DIR/deny_uring" "$KEEL" probe "$DIR"
