@@ -35,6 +35,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "iosched/blocking.h"
 #include "iosched/ctx.h"
 #include "iosched/uring_ring.h"
 
@@ -60,6 +61,7 @@ struct uring_method {
     bool fd_needed;   /* keel_ctx_fd: nothing may be polled */
     uint8_t *on_data; /* per slot: it went to the data ring; written before it is published */
     uint32_t pushed;  /* parts to the sync ring so far */
+    struct ios_queue inline_queue; /* KEEL_IO_INLINE: for whoever waits in turn() */
 
     /* role */
     uint32_t reported; /* parts from the sync ring so far */
@@ -382,6 +384,11 @@ static int uring_push(struct keel_ctx *ctx, struct keel_io *io)
     struct ios_step step = ios_request_step(io);
     struct uring_ring *ring = ring_for(ctx, io, &step);
 
+    if (io->flags & KEEL_IO_INLINE) {
+        method->on_data[io->private_.slot] = 0;
+        ios_queue_push_tail(&method->inline_queue, io);
+        return 0;
+    }
     if (uring_ring_room(ring) < io->private_.parts)
         return KEEL_EFULL;
 
@@ -618,18 +625,31 @@ static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring, unsigned w
     lock_release(&ctx->submit);
 }
 
+static bool inline_waits(struct keel_ctx *ctx, const struct uring_method *method)
+{
+    lock_acquire(&ctx->submit);
+    bool waits = method->inline_queue.count > 0;
+    lock_release(&ctx->submit);
+    return waits;
+}
+
+/* A turn that must not wait leaves KEEL_IO_INLINE requests to one that may: whoever submitted them
+ * is about to drive until they are complete. */
 static void uring_turn(struct keel_ctx *ctx, enum ios_wait wait)
 {
     struct uring_method *method = ctx->method_data;
     bool data = atomic_load_explicit(&method->data_open, memory_order_acquire) != 0;
     bool spin = data && uring_must_spin(ctx);
     bool ready = uring_ring_ready(&method->sync);
-    bool block = wait == IOS_WAIT && !ready && !spin;
+    bool inlined = wait == IOS_WAIT && inline_waits(ctx, method);
+    bool block = wait == IOS_WAIT && !ready && !spin && !inlined;
 
     if (data && (spin || method->data.to_submit > 0))
         enter_ring(ctx, &method->data, 0);
     if (block || method->sync.to_submit > 0 || uring_ring_overflow(&method->sync))
         enter_ring(ctx, &method->sync, block ? method->wait_for : 0);
+    if (inlined)
+        ios_blocking_run(ctx, &method->inline_queue);
     uring_reap(ctx);
 }
 

@@ -325,6 +325,11 @@ enum {
      * block and must not drive; it may submit. Without it the callback runs in the owner's
      * keel_ctx_poll. */
     KEEL_IO_ANY_THREAD = 1u << 2,
+    /* The submitter drives until it is complete, and whoever drives may carry it out with a
+     * blocking system call of its own instead of through a ring: for a lone durable write, which
+     * some devices finish sooner that way. Where there is no such call (sim, nvme) it means
+     * nothing. */
+    KEEL_IO_INLINE = 1u << 3,
 };
 
 /* Life of a request; docs/design/io-request.md has the table. */

@@ -59,6 +59,8 @@ CONTRACT_TEST(reads_what_was_written_at_any_block_and_length)
 
         memset(buf, (int)i, (size_t)blocks * BLOCK);
         io.flags = i % 3 == 1 ? KEEL_IO_DSYNC : i % 3 == 2 ? KEEL_IO_LINK_SYNC : 0;
+        if (i % 2 == 1)
+            io.flags |= KEEL_IO_INLINE;
         cr_assert_eq(contract_run(c, &io), 0, "seed %llu", (unsigned long long)seed);
         memset(model + block, (int)i, blocks);
     }
@@ -190,12 +192,13 @@ CONTRACT_TEST(durable_means_that_a_power_cut_does_not_take_it_back)
     if (!c->sim)
         CONTRACT_SKIP(c, "only the simulated device can lose its power here");
 
-    static const uint16_t flags[] = {0, KEEL_IO_DSYNC, KEEL_IO_LINK_SYNC};
+    static const uint16_t flags[] = {0, KEEL_IO_DSYNC, KEEL_IO_LINK_SYNC,
+                                     KEEL_IO_DSYNC | KEEL_IO_INLINE};
     struct keel_device *device = contract_create(c, "d", 8);
     uint8_t *buf = contract_alloc(c, 1);
     struct keel_io sync = contract_io(c, device, KEEL_OP_SYNC, NULL, 0, 0);
 
-    for (uint8_t i = 0; i < 3; i++) {
+    for (uint8_t i = 0; i < 4; i++) {
         struct keel_io write = contract_io(c, device, KEEL_OP_WRITE, buf, 0, 1);
 
         memset(buf, i + 1, BLOCK);
@@ -553,6 +556,30 @@ CONTRACT_TEST(closing_a_context_finishes_what_is_queued_and_in_flight)
 
     cr_assert_eq(record.calls, COUNT);
     contract_expect(c, device, 0, COUNT, 'c');
+    keel_device_close(device);
+}
+
+CONTRACT_TEST(what_its_submitter_carries_out_completes_beside_what_is_in_flight)
+{
+    enum { COUNT = 48 };
+    struct keel_device *device = contract_create(c, "d", COUNT);
+    uint8_t *buf = contract_alloc(c, COUNT);
+    struct keel_io io[COUNT];
+
+    memset(buf, 'i', (size_t)COUNT * BLOCK);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        io[i] = contract_io(c, device, KEEL_OP_WRITE, buf + (size_t)i * BLOCK, i, 1);
+        io[i].flags = i % 3 == 0 ? KEEL_IO_DSYNC | KEEL_IO_INLINE : 0;
+        cr_assert_eq(keel_io_submit(c->ctx, &io[i]), 0);
+        if (i % 7 == 0) /* never waits, so it leaves them to those who do */
+            keel_ctx_kick(c->ctx);
+        if (i % 3 == 0 && i % 2 == 0)
+            cr_assert_eq(keel_io_wait(c->ctx, &io[i]), 0);
+    }
+    for (uint32_t i = COUNT; i-- > 0;)
+        cr_assert_eq(keel_io_wait(c->ctx, &io[i]), 0);
+
+    contract_expect(c, device, 0, COUNT, 'i');
     keel_device_close(device);
 }
 
