@@ -1,59 +1,100 @@
 /*
  * Blocking commits: one leader seals and drives, the others sleep until it is through.
  *
- *   keel_wal_commit   durable already? else become the leader, or follow
- *   gather            the leader waits a moment for as many commits as came last time
- *   lead              seal, submit and reap in one turn: one system call per commit when alone
+ *   keel_wal_commit   durable already? else claim: lead, gather or follow
+ *   gather            the first to come sleeps a moment, in case the others do not come
+ *   lead              the last to come, or that first one: seal, submit and wait in one system call
  *   follow            start a further write if enough waits, then sleep
+ *   give_up           the leader's LSN is durable: wake all with one call, and say how many are
+ *                     expected back
  *
- * The leader leaves once its own LSN is durable, gives up the lead and wakes all followers with one
- * call; those that are answered return, one of the others leads on.
+ * Without company, batches of one and of all-but-one alternate: the leader is back first and takes
+ * only itself along. So it is the last to come that leads. Nobody spins meanwhile: with more
+ * writers than processors, a leader that yields keeps its processor from taking over the queue of
+ * another. How long the first one waits at most is a share of what a log write has taken lately;
+ * that some do not come back is found out by gathers that fail, and then there are none for a
+ * while.
  *
- * Progress: a follower sleeps only while there is a leader, and whoever gives up the lead looks for
- * followers afterwards (both sequentially consistent, so one of them sees the other). The leader
- * drives the log's context, where each request completes, and whatever else it waits for is another
- * thread between reserve and publish, or between trying the seal lock and releasing it, neither of
- * which waits.
+ * Progress: a thread sleeps without a limit only while `leader` is not NONE. Whoever gathers sleeps
+ * with one, and leads then unless another does; whoever gives up the lead looks for followers
+ * afterwards (both sequentially consistent, so one of them sees the other). The leader drives the
+ * log's context, where each request completes, and whatever else it waits for is another thread
+ * between reserve and publish, or between trying the seal lock and releasing it, neither of which
+ * waits.
  *
  * Invariants: W1, W2, W4.
  */
 #include <sched.h>
 
-#include "base/clock.h"
 #include "wal/log.h"
 #include "wal/seal.h"
 
-/* Longest that a leader waits for company. With 32 writers batches are of 28 to 32 at 20 to 300 us
- * and of 16 without; more than 50 us costs those who wait when some of last time do not come again.
- */
-#define GATHER_NS 50000u
+#define GATHER_SHARE  6u     /* longest gather: this part of a log write's time */
+#define GATHER_NS_MIN 10000u /* timers of sleeping threads are no finer */
+#define GATHER_NS_MAX 1000000u
+#define GATHER_FAILED 4u  /* so many in a row that brought less than half of the last batch: */
+#define GATHER_REST   16u /* then none for so many batches */
+
+/* Values of wal->leader; above: a thread gathers, each time another number. */
+#define LEADER_NONE   0u
+#define LEADER_LEADS  1u
+#define LEADER_GATHER 2u
 
 static bool answered(const struct keel_wal *wal, keel_lsn lsn)
 {
     return wal_poisoned(wal) != 0 || wal_durable(wal) >= lsn;
 }
 
-/*
- * Without this, batches of one and of all-but-one alternate: the leader is back first and takes
- * only itself along. Alone, or with a write in flight, there is nothing to wait for.
- */
-static void gather(struct keel_wal *wal)
+/* ------------------------------------------------------------- company */
+
+/* Nothing is gained by waiting for more: all who are expected are here, or a write is in flight. */
+static bool company_complete(struct keel_wal *wal)
 {
-    uint64_t expected = atomic_load_explicit(&wal->expected, memory_order_relaxed);
-
-    if (expected <= 1)
-        return;
-
-    uint64_t deadline = clock_now_ns() + GATHER_NS;
-    uint64_t sealed = atomic_load_explicit(&wal->arrived_sealed, memory_order_relaxed);
-    while (wal_idle(wal) && wal_poisoned(wal) == 0) {
-        if (atomic_load_explicit(&wal->arrived, memory_order_relaxed) - sealed >= expected)
-            break;
-        if (clock_now_ns() >= deadline)
-            break;
-        sched_yield();
-    }
+    /* Both sequentially consistent: of the arrivals, the last one sees all. */
+    return atomic_load(&wal->arrived) >= atomic_load(&wal->goal) || !wal_idle(wal);
 }
+
+static int64_t gather_ns(const struct keel_wal *wal)
+{
+    uint64_t ns = atomic_load_explicit(&wal->write_ns, memory_order_relaxed) / GATHER_SHARE;
+
+    ns = ns > GATHER_NS_MIN ? ns : GATHER_NS_MIN;
+    return (int64_t)(ns < GATHER_NS_MAX ? ns : GATHER_NS_MAX);
+}
+
+/* Those who were answered are expected back, unless that has failed lately. Leader only. */
+static void expect_company(struct keel_wal *wal)
+{
+    struct wal_company *company = &wal->company;
+    uint64_t back = atomic_load_explicit(&wal->last_batch, memory_order_relaxed);
+
+    if (wal->method == KEEL_METHOD_SIM) /* one thread: it is alone */
+        back = 0;
+    if (company->failed >= GATHER_FAILED) {
+        back = 0;
+        if (++company->failed == GATHER_FAILED + GATHER_REST)
+            company->failed = GATHER_FAILED - 1;
+    }
+    company->base = atomic_load(&wal->arrived);
+    company->back = back;
+    atomic_store(&wal->goal, company->base + back);
+}
+
+/* How did the gather before this write turn out? Leader only. */
+static void judge_company(struct keel_wal *wal)
+{
+    struct wal_company *company = &wal->company;
+
+    if (company->back == 0)
+        return;
+    if ((atomic_load(&wal->arrived) - company->base) * 2 < company->back)
+        company->failed++;
+    else
+        company->failed = 0;
+    company->back = 0;
+}
+
+/* ------------------------------------------------------------- leading and following */
 
 struct lead {
     struct keel_wal *wal;
@@ -75,7 +116,7 @@ static void lead_commit(struct keel_wal *wal, keel_lsn lsn)
 {
     struct lead lead = {.wal = wal, .lsn = lsn};
 
-    gather(wal);
+    judge_company(wal);
     while (!lead_done(&lead)) {
         /* KEEL_EBUSY: nothing is in flight, so another thread is just publishing or sealing. */
         if (keel_ctx_drive(wal->ctx, lead_done, &lead) != 0)
@@ -86,17 +127,54 @@ static void lead_commit(struct keel_wal *wal, keel_lsn lsn)
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
 }
 
-static void follow(struct keel_wal *wal, keel_lsn lsn)
+static void give_up(struct keel_wal *wal)
 {
-    /* With nothing in flight the leader is gathering, or leaving: not to be forestalled. */
-    if (!wal_idle(wal) && wal_seal(wal, NULL) == WAL_SEAL_SUBMITTED)
-        keel_ignore(keel_ctx_kick(wal->ctx), "a count");
+    expect_company(wal);
+    atomic_store(&wal->leader, LEADER_NONE);
+    if (atomic_load(&wal->followers) > 0) {
+        atomic_fetch_add(&wal->commit_seq, 1);
+        futex_wake(&wal->commit_seq, INT32_MAX);
+    }
+}
 
+/* Sleep until somebody gives up the lead, or for so long; negative: without a limit. */
+static void sleep_on(struct keel_wal *wal, keel_lsn lsn, int64_t timeout_ns)
+{
     atomic_fetch_add(&wal->followers, 1);
     uint32_t seq = atomic_load(&wal->commit_seq);
-    if (!answered(wal, lsn) && atomic_load(&wal->leader) != 0)
-        keel_ignore(futex_wait(&wal->commit_seq, seq, -1), "looks again in any case");
+    if (!answered(wal, lsn) && atomic_load(&wal->leader) != LEADER_NONE)
+        keel_ignore(futex_wait(&wal->commit_seq, seq, timeout_ns), "looks again in any case");
     atomic_fetch_sub(&wal->followers, 1);
+}
+
+static void follow(struct keel_wal *wal, keel_lsn lsn)
+{
+    /* With nothing in flight the leader is just sealing, or leaving: not to be forestalled. */
+    if (!wal_idle(wal) && wal_seal(wal, NULL) == WAL_SEAL_SUBMITTED)
+        keel_ignore(keel_ctx_kick(wal->ctx), "a count");
+    sleep_on(wal, lsn, -1);
+}
+
+/* Become the leader if that may be now. False: looked around, and slept. */
+static bool claim(struct keel_wal *wal, keel_lsn lsn)
+{
+    bool complete = company_complete(wal);
+    uint32_t number = atomic_fetch_add_explicit(&wal->gathers, !complete, memory_order_relaxed);
+    uint32_t gather = number % (UINT32_MAX - LEADER_GATHER) + LEADER_GATHER;
+    uint32_t now = LEADER_NONE;
+
+    if (atomic_compare_exchange_strong(&wal->leader, &now, complete ? LEADER_LEADS : gather)) {
+        if (complete)
+            return true;
+        sleep_on(wal, lsn, gather_ns(wal));
+        /* Unless another took the lead, it is ours, and be it only to give it up. */
+        return atomic_compare_exchange_strong(&wal->leader, &gather, LEADER_LEADS);
+    }
+    if (complete && now >= LEADER_GATHER &&
+        atomic_compare_exchange_strong(&wal->leader, &now, LEADER_LEADS))
+        return true;
+    follow(wal, lsn);
+    return false;
 }
 
 int keel_wal_commit(struct keel_wal *wal, keel_lsn lsn)
@@ -106,22 +184,14 @@ int keel_wal_commit(struct keel_wal *wal, keel_lsn lsn)
     if (lsn > keel_wal_tail(wal))
         return KEEL_ERANGE;
     if (!answered(wal, lsn)) {
-        atomic_fetch_add_explicit(&wal->arrived, 1, memory_order_relaxed);
+        atomic_fetch_add(&wal->arrived, 1); /* pairs with company_complete() */
         waited = true;
     }
     while (!answered(wal, lsn)) {
-        uint32_t none = 0;
-
-        if (!atomic_compare_exchange_strong(&wal->leader, &none, 1)) {
-            follow(wal, lsn);
+        if (!claim(wal, lsn))
             continue;
-        }
         lead_commit(wal, lsn);
-        atomic_store(&wal->leader, 0);
-        if (atomic_load(&wal->followers) > 0) {
-            atomic_fetch_add(&wal->commit_seq, 1);
-            futex_wake(&wal->commit_seq, INT32_MAX);
-        }
+        give_up(wal);
     }
 
     if (wal_poisoned(wal) != 0)

@@ -41,10 +41,18 @@ struct wal_frame {
     uint16_t used;           /* payload bytes once complete; sealer only */
 };
 
-/* A thread that submitted linked syncs stays inside keel until they are complete: an exiting thread
- * would cancel them. Lives on its stack. */
+/* A thread that submitted linked syncs, or writes that whoever drives carries out (KEEL_IO_INLINE),
+ * stays inside keel until they are complete: an exiting thread would cancel the ones, and nobody
+ * else need be there for the others. Lives on its stack. */
 struct wal_linker {
     _Atomic uint32_t pending;
+};
+
+/* Whom the next leader waits for; see commit.c. */
+struct wal_company {
+    uint64_t base;   /* arrivals when the last leader left */
+    uint64_t back;   /* how many were expected to follow; 0: nobody was waited for */
+    uint32_t failed; /* gathers in a row that brought too few */
 };
 
 /* One log write. */
@@ -53,6 +61,7 @@ struct wal_batch {
     struct keel_wal *wal;
     struct wal_linker *linker; /* or NULL */
     keel_lsn begin, end;
+    uint64_t begun_ns;
     bool complete; /* under done_lock */
 };
 
@@ -90,6 +99,7 @@ struct keel_wal {
     keel_lsn base_lsn; /* first block of this epoch: position 0 */
     uint32_t epoch;
     enum keel_sync_method sync;
+    bool write_inline;       /* a blocking commit carries its write out itself: measured */
     uint64_t inflight_bytes; /* K */
     char sync_why[96];
     uint64_t sync_ns_p25[5];
@@ -113,6 +123,7 @@ struct keel_wal {
     _Atomic uint32_t batch_tail; /* batches submitted, ever */
     keel_lsn promised_lsn;       /* in the last block sealed */
     keel_lsn data_end_lsn;       /* end of the last block sealed that holds any record */
+    uint64_t arrived_sealed;     /* arrivals when the last write was sealed */
     uint64_t stat_groups, stat_records, stat_payload, stat_padding, stat_blocks, stat_writes;
 
     /* under done_lock; batch_head read by others */
@@ -127,13 +138,16 @@ struct keel_wal {
     _Atomic uint32_t pending_ios; /* requests not complete; also says when wal may be freed */
 
     /* blocking commits (commit.c), atomic */
-    _Alignas(MEM_CACHE_LINE) _Atomic uint32_t leader; /* 1: a thread seals and drives for all */
+    _Alignas(MEM_CACHE_LINE) _Atomic uint32_t leader; /* LEADER_*: who seals and drives for all */
+    _Atomic uint32_t gathers;                         /* begun, ever */
     _Atomic uint32_t followers;                       /* threads that sleep on commit_seq */
     _Atomic uint32_t commit_seq;                      /* futex */
     _Atomic uint64_t arrived;                         /* commits that had to wait, ever */
-    _Atomic uint64_t arrived_sealed;                  /* of them, when the last batch was sealed */
-    _Atomic uint64_t expected;                        /* how many the last batch carried */
+    _Atomic uint64_t goal;                            /* arrivals worth waiting for */
+    _Atomic uint64_t last_batch;                      /* commits that came for the last write */
+    _Atomic uint64_t write_ns;                        /* of a log write, lately */
     _Atomic uint64_t stat_commits;
+    struct wal_company company; /* whoever leads */
 
     /* asynchronous commits (commit_async.c) */
     _Alignas(MEM_CACHE_LINE) _Atomic(struct keel_ctx *) fifo_ctx[WAL_FIFOS_MAX]; /* NULL: free */

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/bug.h"
+#include "base/clock.h"
 #include "base/trace.h"
 #include "wal/append.h"
 #include "wal/commit_async.h"
@@ -158,6 +159,16 @@ static void submit_flush(struct keel_wal *wal)
     KEEL_ASSERT(rc == 0); /* the context was opened with room for every request of the log */
 }
 
+/* What a log write takes, as a mean that forgets; done_lock held. */
+static void note_write_time(struct keel_wal *wal, const struct wal_batch *batch)
+{
+    uint64_t took = clock_now_ns() - batch->begun_ns;
+    uint64_t mean = atomic_load_explicit(&wal->write_ns, memory_order_relaxed);
+
+    mean = mean == 0 ? took : mean - mean / 8 + took / 8;
+    atomic_store_explicit(&wal->write_ns, mean, memory_order_relaxed);
+}
+
 static void batch_done(struct keel_io *io)
 {
     struct wal_batch *batch = io->user;
@@ -171,6 +182,7 @@ static void batch_done(struct keel_io *io)
     lock_acquire(&wal->done_lock);
     KEEL_ASSERT(!batch->complete);
     batch->complete = true;
+    note_write_time(wal, batch);
     if (batch->io.flags & KEEL_IO_LINK_SYNC)
         wal->stat_syncs++;
     bool flush = advance(wal);
@@ -293,13 +305,18 @@ static uint64_t run_blocks(const struct keel_wal *wal, uint64_t first, uint64_t 
     return run < in_batch ? run : in_batch;
 }
 
-static uint16_t write_flags(const struct keel_wal *wal, const struct wal_linker *linker)
+static uint16_t sync_flag(const struct keel_wal *wal, const struct wal_linker *linker)
 {
     if (BUG(ACK_BEFORE_SYNC) || wal->sync == KEEL_SYNC_FLUSH || wal->sync == KEEL_SYNC_NONE)
-        return KEEL_IO_ANY_THREAD;
-    if (wal->sync == KEEL_SYNC_LINK && linker)
-        return KEEL_IO_ANY_THREAD | KEEL_IO_LINK_SYNC;
-    return KEEL_IO_ANY_THREAD | KEEL_IO_DSYNC;
+        return 0;
+    return wal->sync == KEEL_SYNC_LINK && linker ? KEEL_IO_LINK_SYNC : KEEL_IO_DSYNC;
+}
+
+static uint16_t write_flags(const struct keel_wal *wal, const struct wal_linker *linker)
+{
+    unsigned mode = linker && wal->write_inline ? KEEL_IO_INLINE : 0u;
+
+    return (uint16_t)(KEEL_IO_ANY_THREAD | sync_flag(wal, linker) | mode);
 }
 
 /* Seal count blocks from first and submit them as one write; seal_lock held. */
@@ -336,7 +353,7 @@ static void submit_run(struct keel_wal *wal, uint64_t first, uint64_t count,
         .done = batch_done,
         .user = batch,
     };
-    if (batch->io.flags & KEEL_IO_LINK_SYNC) {
+    if (batch->io.flags & (KEEL_IO_LINK_SYNC | KEEL_IO_INLINE)) {
         batch->linker = linker;
         atomic_fetch_add(&linker->pending, 1);
     }
@@ -345,6 +362,7 @@ static void submit_run(struct keel_wal *wal, uint64_t first, uint64_t count,
         wal->data_end_lsn = batch->end;
     TRACE(WAL_SEAL, trace_id(wal), NULL, batch->begin, batch->end - batch->begin, 0);
 
+    batch->begun_ns = clock_now_ns();
     atomic_fetch_add(&wal->pending_ios, 1);
     atomic_store(&wal->sealed, sealed);
     atomic_store(&wal->batch_tail, tail + 1); /* before it can complete: advance() counts to it */
@@ -352,15 +370,14 @@ static void submit_run(struct keel_wal *wal, uint64_t first, uint64_t count,
     KEEL_ASSERT(rc == 0); /* the context was opened with room for every request of the log */
 }
 
-/* How many commits this batch carries: the next leader waits a little for as many. */
+/* How many blocking commits came for this write: company for the next one (commit.c). */
 static void note_arrivals(struct keel_wal *wal)
 {
-    uint64_t arrived = atomic_load_explicit(&wal->arrived, memory_order_relaxed);
-    uint64_t before = atomic_load_explicit(&wal->arrived_sealed, memory_order_relaxed);
+    uint64_t arrived = atomic_load(&wal->arrived);
 
-    /* Relaxed: a hint for gather() in commit.c, nothing depends on it. */
-    atomic_store_explicit(&wal->expected, arrived - before, memory_order_relaxed);
-    atomic_store_explicit(&wal->arrived_sealed, arrived, memory_order_relaxed);
+    /* Relaxed: a hint, nothing depends on it. */
+    atomic_store_explicit(&wal->last_batch, arrived - wal->arrived_sealed, memory_order_relaxed);
+    wal->arrived_sealed = arrived;
 }
 
 static uint32_t slots_free(const struct keel_wal *wal)

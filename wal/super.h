@@ -20,6 +20,13 @@ struct wal_epoch {
     keel_lsn prev_end; /* of the epoch before it */
 };
 
+/* What the sync method was found to be, and on which device. method 0: not measured. */
+struct wal_choice {
+    uint32_t method; /* enum keel_sync_method */
+    bool write_inline;
+    uint32_t device;
+};
+
 struct wal_super {
     uint8_t uuid[WAL_UUID_BYTES];
     uint64_t ring_bytes;
@@ -28,8 +35,11 @@ struct wal_super {
     keel_lsn promise_lsn;
     keel_lsn end_lsn; /* 0 unless clean */
     bool clean;
+    struct wal_choice choice;
     uint32_t epoch_count;
     struct wal_epoch epochs[WAL_EPOCHS_MAX];
+    uint32_t holder_count;
+    struct keel_wal_holder holders[KEEL_WAL_HOLDERS_MAX];
 };
 
 /* Index of the epoch that owns this LSN, or -1. */
@@ -44,6 +54,9 @@ void wal_super_trim(struct wal_super *super);
 /* Let a new epoch begin at `first`, the last one having ended at end. wrote: the last one has valid
  * blocks; if not it is replaced, so that the list does not grow by starts alone. KEEL_EFULL. */
 int wal_super_add_epoch(struct wal_super *super, bool wrote, keel_lsn end, keel_lsn first);
+
+/* Not empty, terminated, and zeroes behind it. */
+bool wal_holder_name_valid(const char name[KEEL_WAL_HOLDER_NAME_MAX]);
 
 /* Bytes of the payload; buf has room for WAL_SUPER_MAX. */
 uint32_t wal_super_encode(const struct wal_super *super, uint8_t *buf);

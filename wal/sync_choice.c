@@ -1,5 +1,6 @@
 /*
- * Choosing the sync method by measuring the device.
+ * Choosing by measuring the device: the sync method, and whether a blocking commit carries its
+ * write out itself.
  *
  * Neither way wins everywhere: RWF_DSYNC is one FUA write where the device is good at FUA, and
  * twice as slow as write and flush on some consumer drives. So a few 4 KiB writes of each are
@@ -10,7 +11,13 @@
  * without any free block, and in a simulation, dsync is taken unmeasured.
  *
  * dsync is preferred unless link is clearly faster, because asynchronous commits use it in any
- * case.
+ * case. A system call of the committing thread's own (pwritev2) is preferred to the ring unless it
+ * is slower: on a raw device with FUA it is, since the kernel adds a flush there; else it saves the
+ * way over a worker of the kernel.
+ *
+ * What came out is kept in the superblock, with what tells the device from others, and taken over
+ * by later starts: a device is measured once. The superblock is not written for it; the next step
+ * that is due carries it.
  */
 #include "wal/sync_choice.h"
 
@@ -18,9 +25,21 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crc32c.h"
 
-#define ROUNDS    12u /* of each method */
+#define ROUNDS    12u /* of each way */
 #define LINK_GAIN 20u /* percent by which link has to be faster */
+#define INLINE_COST                                                                 \
+    5u /* percent by which a write of the thread's own may be slower: it costs less \
+          processor time */
+
+enum way { WAY_DSYNC, WAY_LINK, WAY_INLINE, WAY_COUNT };
+
+static const uint16_t way_flags[WAY_COUNT] = {
+    [WAY_DSYNC] = KEEL_IO_DSYNC,
+    [WAY_LINK] = KEEL_IO_LINK_SYNC,
+    [WAY_INLINE] = KEEL_IO_DSYNC | KEEL_IO_INLINE,
+};
 
 const char *wal_sync_name(enum keel_sync_method method)
 {
@@ -77,52 +96,108 @@ static uint64_t quartile(uint64_t *ns, uint32_t count)
     return ns[count / 4];
 }
 
-static int measure(struct keel_wal *wal, keel_lsn from, uint64_t blocks)
+static int measure(struct keel_wal *wal, keel_lsn from, uint64_t blocks, uint64_t p25[WAY_COUNT])
 {
-    static const uint16_t flags[2] = {KEEL_IO_DSYNC, KEEL_IO_LINK_SYNC};
-    static const enum keel_sync_method methods[2] = {KEEL_SYNC_DSYNC, KEEL_SYNC_LINK};
-    uint64_t ns[2][ROUNDS];
+    uint64_t ns[WAY_COUNT][ROUNDS];
 
     memset(wal->buffer, 0, WAL_BLOCK);
-    for (uint32_t i = 0; i < 2 * ROUNDS; i++) {
+    for (uint32_t i = 0; i < WAY_COUNT * ROUNDS; i++) {
         keel_lsn lsn = from + i % blocks * WAL_BLOCK;
-        int64_t took = time_write(wal, lsn, flags[i % 2]);
+        int64_t took = time_write(wal, lsn, way_flags[i % WAY_COUNT]);
 
         if (took < 0)
             return (int)took;
-        ns[i % 2][i / 2] = (uint64_t)took;
+        ns[i % WAY_COUNT][i / WAY_COUNT] = (uint64_t)took;
     }
-    for (uint32_t i = 0; i < 2; i++)
-        wal->sync_ns_p25[methods[i]] = quartile(ns[i], ROUNDS);
+    for (uint32_t i = 0; i < WAY_COUNT; i++)
+        p25[i] = quartile(ns[i], ROUNDS);
     return 0;
+}
+
+/* What tells this device, and the way to it, from another. */
+static uint32_t device_sum(const struct keel_wal *wal)
+{
+    const struct keel_device_info *info = keel_device_info(wal->device);
+    const struct keel_ctx_path *path = keel_ctx_path(wal->ctx);
+    const uint64_t facts[] = {
+        info->size_bytes,     info->dev_major, info->dev_minor,      info->logical_block,
+        info->physical_block, info->is_block,  info->volatile_cache, info->fua,
+        info->rotational,
+    };
+    uint32_t sum = crc32c(0, facts, sizeof(facts));
+
+    return crc32c(sum, path->method, strlen(path->method));
+}
+
+static uint32_t microseconds(uint64_t ns)
+{
+    return ns / 1000 < UINT32_MAX ? (uint32_t)(ns / 1000) : UINT32_MAX;
+}
+
+static void decide(struct keel_wal *wal, const uint64_t p25[WAY_COUNT], struct wal_choice *ret)
+{
+    ret->write_inline = p25[WAY_INLINE] * 100 <= p25[WAY_DSYNC] * (100 + INLINE_COST);
+    uint64_t dsync = ret->write_inline ? p25[WAY_INLINE] : p25[WAY_DSYNC];
+    ret->method = KEEL_SYNC_DSYNC;
+    if (p25[WAY_LINK] * 100 < dsync * (100 - LINK_GAIN)) {
+        ret->method = KEEL_SYNC_LINK;
+        ret->write_inline = false;
+    }
+    wal->sync_ns_p25[KEEL_SYNC_DSYNC] = dsync;
+    wal->sync_ns_p25[KEEL_SYNC_LINK] = p25[WAY_LINK];
+    snprintf(wal->sync_why, sizeof(wal->sync_why),
+             "measured: dsync %u us, by pwritev2 %u us, link %u us", microseconds(p25[WAY_DSYNC]),
+             microseconds(p25[WAY_INLINE]), microseconds(p25[WAY_LINK]));
+}
+
+/* Take over what an earlier start found on this device. */
+static bool known(struct keel_wal *wal, uint32_t device)
+{
+    const struct wal_choice *choice = &wal->super.choice;
+
+    if (choice->device != device)
+        return false;
+    if (choice->method != KEEL_SYNC_DSYNC && choice->method != KEEL_SYNC_LINK)
+        return false;
+    snprintf(wal->sync_why, sizeof(wal->sync_why),
+             "measured at an earlier start on this device: %s%s",
+             wal_sync_name((enum keel_sync_method)choice->method),
+             choice->write_inline ? " by pwritev2" : "");
+    return true;
 }
 
 int wal_sync_choose(struct keel_wal *wal, enum keel_sync_method asked, keel_lsn from, keel_lsn end)
 {
+    struct wal_choice *choice = &wal->super.choice;
+    uint64_t p25[WAY_COUNT];
     size_t room = sizeof(wal->sync_why);
 
     wal->sync = asked != KEEL_SYNC_AUTO ? asked : KEEL_SYNC_DSYNC;
-    if (asked != KEEL_SYNC_AUTO) {
-        snprintf(wal->sync_why, room, "asked for");
+    wal->write_inline = false;
+    snprintf(wal->sync_why, room, "asked for");
+    if (asked != KEEL_SYNC_AUTO && asked != KEEL_SYNC_DSYNC)
         return 0;
-    }
     if (wal->method == KEEL_METHOD_SIM) {
-        snprintf(wal->sync_why, room, "simulated: not measured");
+        if (asked == KEEL_SYNC_AUTO)
+            snprintf(wal->sync_why, room, "simulated: not measured");
         return 0;
     }
-    if (end <= from) {
-        snprintf(wal->sync_why, room, "not measured: the ring has no free block");
-        return 0;
+    uint32_t device = device_sum(wal);
+    if (!known(wal, device)) {
+        if (end <= from) {
+            snprintf(wal->sync_why, room, "not measured: the ring has no free block");
+            return 0;
+        }
+        int rc = measure(wal, from, (end - from) / WAL_BLOCK, p25);
+        if (rc != 0)
+            return rc;
+        decide(wal, p25, choice);
+        choice->device = device;
     }
-
-    int rc = measure(wal, from, (end - from) / WAL_BLOCK);
-    if (rc != 0)
-        return rc;
-    uint64_t dsync = wal->sync_ns_p25[KEEL_SYNC_DSYNC];
-    uint64_t link = wal->sync_ns_p25[KEEL_SYNC_LINK];
-    if (link * 100 < dsync * (100 - LINK_GAIN))
-        wal->sync = KEEL_SYNC_LINK;
-    snprintf(wal->sync_why, room, "measured: dsync %llu us, link %llu us",
-             (unsigned long long)dsync / 1000, (unsigned long long)link / 1000);
+    if (asked == KEEL_SYNC_AUTO)
+        wal->sync = (enum keel_sync_method)choice->method;
+    else
+        snprintf(wal->sync_why, room, "asked for%s", choice->write_inline ? ", by pwritev2" : "");
+    wal->write_inline = choice->write_inline;
     return 0;
 }

@@ -28,7 +28,8 @@ extern "C" {
 struct keel_wal;
 
 enum keel_sync_method {
-    KEEL_SYNC_AUTO = 0, /* measured at start: link or dsync (dsync in a simulation) */
+    KEEL_SYNC_AUTO = 0, /* link or dsync: measured at the first start on a device (dsync in a
+                           simulation) */
     KEEL_SYNC_DSYNC,    /* RWF_DSYNC on each log write */
     KEEL_SYNC_LINK,  /* write, linked fdatasync (blocking commits; asynchronous ones use dsync) */
     KEEL_SYNC_FLUSH, /* writes are reaped, then one fdatasync for all of them */
@@ -110,10 +111,10 @@ KEEL_PUBLIC KEEL_MUST_CHECK int
 keel_wal_replay(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn from,
                 int (*each)(void *arg, const struct keel_wal_entry *entry), void *arg);
 
-/* Make the new epoch durable, settle the sync method (KEEL_SYNC_AUTO measures it with a few writes
- * between X and the new epoch, which nobody owns), then allow appends, from X + K on. Blocks.
- * KEEL_EREADONLY; KEEL_EFULL: 128 epochs wrote since the redo LSN, keel_wal_truncate first (allowed
- * before start, up to X); anything else poisons. */
+/* Make the new epoch durable, settle the sync method (measured, once per device, with a few
+ * writes between X and the new epoch, which nobody owns), then allow appends, from X + K on.
+ * Blocks. KEEL_EREADONLY; KEEL_EFULL: 128 epochs wrote since the redo LSN, keel_wal_truncate first
+ * (allowed before start, up to X); anything else poisons. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_start(struct keel_ctx *ctx, struct keel_wal *wal);
 
 /* Drain, and when all is durable mark the log clean; then free. Returns what closing met (poison,
@@ -210,6 +211,19 @@ KEEL_PUBLIC keel_lsn keel_wal_cut(struct keel_wal *wal);
  * poisons) on failure. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_truncate(struct keel_ctx *ctx, struct keel_wal *wal,
                                                   keel_lsn lsn);
+
+/* ---------------------------------------------------------------- holders */
+
+#define KEEL_WAL_HOLDERS_MAX     8u
+#define KEEL_WAL_HOLDER_NAME_MAX 24u /* with the terminating zero */
+
+/* Somebody who still needs the log from lsn on: a follower, an archiver, a copy under way. Durable:
+ * it holds across restarts until it is dropped or breaks its cap. */
+struct keel_wal_holder {
+    char name[KEEL_WAL_HOLDER_NAME_MAX]; /* zeroes behind it */
+    keel_lsn lsn;
+    uint64_t cap_bytes; /* of log that it may hold behind the tail; 0: no limit */
+};
 
 struct keel_wal_stats {
     keel_lsn redo_lsn, durable_lsn, tail_lsn;

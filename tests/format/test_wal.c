@@ -177,7 +177,7 @@ Test(format_wal, document_shows_the_golden_log_and_every_field)
 
     cr_assert_eq(read_file(GOLDEN, golden, sizeof(golden)), BYTES);
     doc[read_file(DOC, doc, sizeof(doc) - 1)] = 0;
-    expect_hex(doc, golden, 128);
+    expect_hex(doc, golden, 144);
     expect_hex(doc, golden + 4 * WAL_BLOCK, 96);
     expect_hex(doc, golden + 5 * WAL_BLOCK, 96);
     expect_hex(doc, golden + 6 * WAL_BLOCK, 48);
@@ -207,6 +207,13 @@ Test(format_wal, document_shows_the_golden_log_and_every_field)
         {WAL_SUPER_END, "8 | END"},
         {WAL_SUPER_FLAGS, "4 | FLAGS"},
         {WAL_SUPER_EPOCHS, "4 | EPOCHS"},
+        {WAL_SUPER_SYNC, "4 | SYNC"},
+        {WAL_SUPER_DEVICE, "4 | DEVICE"},
+        {WAL_SUPER_HOLDERS, "4 | HOLDERS"},
+        {WAL_SUPER_RESERVED, "4 | RESERVED"},
+        {WAL_HOLDER_NAME, "24 | NAME"},
+        {WAL_HOLDER_LSN, "8 | LSN"},
+        {WAL_HOLDER_CAP, "8 | CAP"},
         {WAL_EPOCH_NUMBER, "4 | NUMBER"},
         {WAL_EPOCH_RESERVED, "4 | RESERVED"},
         {WAL_EPOCH_FIRST, "8 | FIRST"},

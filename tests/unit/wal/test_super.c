@@ -16,6 +16,9 @@ static struct wal_super three_epochs(void)
         .inflight_bytes = 65536,
         .redo_lsn = 4096 * 3 + 40,
         .promise_lsn = 4096 * 100,
+        .choice = {KEEL_SYNC_LINK, true, 77},
+        .holder_count = 2,
+        .holders = {{"archive", 4096 * 3, 0}, {"follower 1", 4096 * 50 + 8, 1u << 18}},
         .epoch_count = 3,
         .epochs = {{1, 4096, 4096}, {4, 4096 * 40, 4096 * 20}, {5, 4096 * 100, 4096 * 60}},
     };
@@ -30,7 +33,7 @@ Test(wal_super, is_read_back_as_it_was_written)
 
     memset(&back, 0, sizeof(back));
     uint32_t len = wal_super_encode(&super, bytes);
-    cr_assert_eq(len, WAL_SUPER_LIST + 3 * WAL_EPOCH_BYTES);
+    cr_assert_eq(len, WAL_SUPER_LIST + 3 * WAL_EPOCH_BYTES + 2 * WAL_HOLDER_BYTES);
     cr_assert_eq(wal_super_decode(&back, bytes, len), 0);
     cr_assert_arr_eq(&back, &super, sizeof(super));
 }
@@ -43,11 +46,26 @@ Test(wal_super, refuses_what_is_never_written)
         uint32_t at;
         uint8_t value;
     } changes[] = {
-        {WAL_SUPER_RING, 1},      {WAL_SUPER_INFLIGHT, 1}, {WAL_SUPER_INFLIGHT + 3, 1},
-        {WAL_SUPER_REDO + 5, 1},  {WAL_SUPER_END, 1},      {WAL_SUPER_FLAGS, 2},
-        {WAL_SUPER_EPOCHS, 0},    {WAL_SUPER_EPOCHS, 4},   {WAL_SUPER_EPOCHS + 1, 1},
-        {WAL_SUPER_LIST + 4, 1},  {WAL_SUPER_LIST + 8, 1}, {WAL_SUPER_LIST + 16 + 5, 1},
+        {WAL_SUPER_RING, 1},
+        {WAL_SUPER_INFLIGHT, 1},
+        {WAL_SUPER_INFLIGHT + 3, 1},
+        {WAL_SUPER_REDO + 5, 1},
+        {WAL_SUPER_END, 1},
+        {WAL_SUPER_FLAGS, 2},
+        {WAL_SUPER_EPOCHS, 0},
+        {WAL_SUPER_EPOCHS, 4},
+        {WAL_SUPER_EPOCHS + 1, 1},
+        {WAL_SUPER_LIST + 4, 1},
+        {WAL_SUPER_LIST + 8, 1},
+        {WAL_SUPER_LIST + 16 + 5, 1},
         {WAL_SUPER_LIST + 24, 1},
+        {WAL_SUPER_HOLDERS, 1},
+        {WAL_SUPER_HOLDERS, 9},
+        {WAL_SUPER_RESERVED, 1},
+        {WAL_SUPER_LIST + 72, 0},              /* a holder without a name */
+        {WAL_SUPER_LIST + 72 + 23, 1},         /* a name without an end */
+        {WAL_SUPER_LIST + 72 + 25, 0},         /* an LSN below the first */
+        {WAL_SUPER_LIST + 72 + 40 + 31, 0xff}, /* or one that is never reached */
     };
 
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
