@@ -15,6 +15,7 @@
 /* name, name on the command line, the mistake */
 #define SEEDED_BUGS(X) \
 X(ACK_BEFORE_SYNC,               "ack-before-sync",               "the durable LSN moves when a log write completes, before its sync") \
+X(FLUSH_BEFORE_REAP,             "flush-before-reap",             "a flush of the log is submitted before the write that it is to cover was reaped") \
 X(PAGE_BEFORE_LOG,               "page-before-log",               "a page is written while the log below its LSN is not durable (P1)") \
 X(REWRITE_BLOCK,                 "rewrite-block",                 "the next batch begins in the last, padded block of the one before (W6)") \
 X(NO_EPOCH_STEP,                 "no-epoch-step",                 "recovery appends from X in the old epoch, so a torn tail may come back (W3)") \

@@ -372,16 +372,21 @@ static void begin(struct keel_sim *sim, struct sim_cmd *cmd)
         capture(sim, cmd);
 }
 
-void sim_submit(struct keel_sim *sim, struct sim_cmd *cmd)
+void sim_start(struct keel_sim *sim, struct sim_cmd *cmd)
 {
-    uint64_t latency_ns = sim_draw_latency(sim);
-
     cmd->fault = KEEL_FAULT_NONE;
     cmd->write = NULL;
     cmd->event_submitted = sim->events;
     cmd->res = 0;
     if (cmd->op != KEEL_OP_NOP)
         begin(sim, cmd);
+}
+
+void sim_submit(struct keel_sim *sim, struct sim_cmd *cmd)
+{
+    uint64_t latency_ns = sim_draw_latency(sim);
+
+    sim_start(sim, cmd);
     if (cmd->fault == KEEL_FAULT_SLOW)
         latency_ns *= SLOW_FACTOR;
     queue_push(sim, cmd, sim->now_ns + latency_ns);
@@ -427,20 +432,8 @@ static void complete_sync(struct keel_sim *sim, struct sim_cmd *cmd)
         sim_make_durable(sim, cmd->file, cmd->event_submitted, event);
 }
 
-struct sim_cmd *sim_step(struct keel_sim *sim, uint64_t until_ns)
+void sim_finish(struct keel_sim *sim, struct sim_cmd *cmd)
 {
-    if (sim->dues == 0 || sim->due[0].when_ns > until_ns) {
-        if (until_ns != UINT64_MAX && until_ns > sim->now_ns)
-            sim->now_ns = until_ns;
-        return NULL;
-    }
-
-    struct sim_due due = queue_pop(sim);
-    struct sim_cmd *cmd = due.cmd;
-
-    /* Operations on names move the clock past completions that were due: those are late then. */
-    if (due.when_ns > sim->now_ns)
-        sim->now_ns = due.when_ns;
     switch (cmd->op) {
     case KEEL_OP_READ:
         complete_read(sim, cmd);
@@ -455,5 +448,22 @@ struct sim_cmd *sim_step(struct keel_sim *sim, uint64_t until_ns)
         KEEL_ASSERT(cmd->op == KEEL_OP_NOP);
         break;
     }
+}
+
+struct sim_cmd *sim_step(struct keel_sim *sim, uint64_t until_ns)
+{
+    if (sim->dues == 0 || sim->due[0].when_ns > until_ns) {
+        if (until_ns != UINT64_MAX && until_ns > sim->now_ns)
+            sim->now_ns = until_ns;
+        return NULL;
+    }
+
+    struct sim_due due = queue_pop(sim);
+    struct sim_cmd *cmd = due.cmd;
+
+    /* Operations on names move the clock past completions that were due: those are late then. */
+    if (due.when_ns > sim->now_ns)
+        sim->now_ns = due.when_ns;
+    sim_finish(sim, cmd);
     return cmd;
 }

@@ -178,6 +178,11 @@ void sim_submit(struct keel_sim *sim, struct sim_cmd *cmd);
  * move it to until_ns (UINT64_MAX: leave it) and return NULL. */
 struct sim_cmd *sim_step(struct keel_sim *sim, uint64_t until_ns);
 
+/* The same without queue and clock, for sim_play.c: the command is in flight from sim_start to
+ * sim_finish. */
+void sim_start(struct keel_sim *sim, struct sim_cmd *cmd);
+void sim_finish(struct keel_sim *sim, struct sim_cmd *cmd);
+
 /* Everything of the file that was complete when number event had happened becomes durable as event
  * `now`. */
 void sim_make_durable(struct keel_sim *sim, struct sim_file *file, uint64_t event, uint64_t now);

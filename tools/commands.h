@@ -10,6 +10,7 @@ int probe_main(int argc, const char **argv);
 int wal_main(int argc, const char **argv);
 int check_main(int argc, const char **argv);
 int bench_main(int argc, const char **argv);
+int crash_main(int argc, const char **argv);
 
 /* The process that `keel demo` kills; started by it alone. */
 #define DEMO_WORKER_NAME "demo-worker"

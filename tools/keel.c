@@ -16,6 +16,7 @@ static const struct cli_command COMMANDS[] = {
     {"wal", "look at a log: wal dump LOG, wal verify LOG", wal_main},
     {"check", "checksums and structure of every page of a store", check_main},
     {"bench", "measure: keel bench --help lists the jobs", bench_main},
+    {"crash", "prove durability: crash replay LOG", crash_main},
     {DEMO_WORKER_NAME, NULL, demo_worker_main},
 };
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))

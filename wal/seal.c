@@ -85,6 +85,26 @@ static void retire(struct keel_wal *wal, uint32_t head)
     TRACE(WAL_DURABLE, trace_id(wal), NULL, durable, durable - before, 0);
 }
 
+/* The seeded bug: what is submitted when the flush is counts as covered, whether it is complete or
+ * not; done_lock held. */
+static bool flush_early(struct keel_wal *wal, uint32_t tail)
+{
+    uint32_t head = wal->sync_cover;
+
+    if (wal->sync_busy)
+        return false;
+    if ((int32_t)(head - wal->batch_written) > 0)
+        head = wal->batch_written;
+    if ((int32_t)(head - atomic_load(&wal->batch_head)) > 0)
+        retire(wal, head);
+    if (wal->sync_cover == tail)
+        return false;
+    wal->sync_busy = true;
+    wal->sync_cover = tail;
+    wal->stat_syncs++;
+    return true;
+}
+
 /* What completed moves the log on; done_lock held. True: a flush has to be submitted. */
 static bool advance(struct keel_wal *wal)
 {
@@ -98,10 +118,12 @@ static bool advance(struct keel_wal *wal)
             break;
         wal->batch_written++;
     }
-    if (wal->sync != KEEL_SYNC_FLUSH) {
+    if (wal->sync != KEEL_SYNC_FLUSH || BUG(ACK_BEFORE_SYNC)) {
         retire(wal, wal->batch_written);
         return false;
     }
+    if (BUG(FLUSH_BEFORE_REAP))
+        return flush_early(wal, tail);
 
     /* A flush covers what was complete when it was submitted, so it is cut off here. */
     if (wal->sync_busy || wal->batch_written == atomic_load(&wal->batch_head))
@@ -135,7 +157,7 @@ static void flush_done(struct keel_io *io)
     lock_acquire(&wal->done_lock);
     KEEL_ASSERT(wal->sync_busy);
     wal->sync_busy = false;
-    if (wal_poisoned(wal) == 0)
+    if (wal_poisoned(wal) == 0 && !BUG(FLUSH_BEFORE_REAP))
         retire(wal, wal->sync_cover);
     bool flush = advance(wal);
     lock_release(&wal->done_lock);
@@ -368,6 +390,13 @@ static void submit_run(struct keel_wal *wal, uint64_t first, uint64_t count,
     atomic_store(&wal->batch_tail, tail + 1); /* before it can complete: advance() counts to it */
     int rc = keel_io_submit(wal->ctx, &batch->io);
     KEEL_ASSERT(rc == 0); /* the context was opened with room for every request of the log */
+    if (BUG(FLUSH_BEFORE_REAP) && wal->sync == KEEL_SYNC_FLUSH) {
+        lock_acquire(&wal->done_lock);
+        bool flush = advance(wal);
+        lock_release(&wal->done_lock);
+        if (flush)
+            submit_flush(wal);
+    }
 }
 
 /* How many blocking commits came for this write: company for the next one (commit.c). */

@@ -146,6 +146,46 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_sim_poke(struct keel_sim *sim, const char *
 KEEL_PUBLIC void keel_sim_counts(struct keel_sim *sim, const char *path, uint64_t *ret_writes,
                                  uint64_t *ret_syncs);
 
+/* ---------------------------------------------------------------- playing back */
+
+/*
+ * Commands that were recorded elsewhere (the log of a disk's writes, a trace) as the history of a
+ * simulation, so that keel_sim_cut gives the states that a power cut could have left of them.
+ *
+ *   keel_sim_play_open, keel_sim_play_file for each device, then for each command, in the order of
+ *   the recording, keel_sim_play_submit and keel_sim_play_complete; cut at any time;
+ *   keel_sim_play_close
+ *
+ * Clock and seed of the simulation play no part: a command completes when it is told to.
+ */
+struct keel_sim_play;
+
+struct keel_sim_command {
+    uint32_t file;      /* of keel_sim_play_file */
+    uint8_t op;         /* KEEL_OP_WRITE, KEEL_OP_SYNC */
+    bool dsync;         /* WRITE: durable when complete, as one with FUA */
+    uint64_t offset;    /* WRITE: bytes, a multiple of 512 */
+    uint32_t len_bytes; /* WRITE: the same */
+    const void *buf;    /* WRITE: copied */
+};
+
+/* sim: borrowed until keel_sim_play_close; needs history. KEEL_EOPTION. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_sim_play_open(struct keel_sim *sim,
+                                                   struct keel_sim_play **ret);
+/* A durable file of zeroes at path, with the folders above it. *ret: its number. -EEXIST,
+ * KEEL_ENOSPACE, -EINVAL, -ENAMETOOLONG. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_sim_play_file(struct keel_sim_play *play, const char *path,
+                                                   uint64_t bytes, uint32_t *ret);
+/* The device has the command from here on. *ret: its number, which is free again when it is
+ * complete. KEEL_EOPTION, KEEL_ERANGE (no such file, or outside of it). */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_sim_play_submit(struct keel_sim_play *play,
+                                                     const struct keel_sim_command *command,
+                                                     uint32_t *ret);
+/* It is complete: one event. Traps when there is no such command. */
+KEEL_PUBLIC void keel_sim_play_complete(struct keel_sim_play *play, uint32_t number);
+/* What is not complete never will be. The simulation stays. NULL: nothing. */
+KEEL_PUBLIC void keel_sim_play_close(struct keel_sim_play *play);
+
 #ifdef __cplusplus
 }
 #endif

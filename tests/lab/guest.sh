@@ -6,6 +6,7 @@
 #   -d IMAGE    the disk, a raw image that is kept; without it an empty disk of -D bytes
 #   -D BYTES    size of the empty disk (512M)
 #   -n OPTIONS  more options of the NVMe device, such as mdts=5
+#   -L LOG      record the disk's writes and flushes in LOG (blklogwrites)
 #   -q OPTIONS  more options of QEMU, split at spaces
 #   -a ARGS     more arguments of the kernel
 #   -P COUNT    poll queues (1)      -c COUNT  CPUs (2)      -m MIB  memory (1024)
@@ -17,14 +18,15 @@ set -u
 . "$(dirname "$0")/common.inc"
 
 kernel='' payload='' image='' bytes=512M nvme='' more='' arguments='' poll=1 cpus=2 memory=1024
-seconds=600
-while getopts :k:p:d:D:n:q:a:P:c:m:t: option; do
+seconds=600 log=''
+while getopts :k:p:d:D:n:L:q:a:P:c:m:t: option; do
 	case $option in
 	k) kernel=$OPTARG ;;
 	p) payload=$OPTARG ;;
 	d) image=$OPTARG ;;
 	D) bytes=$OPTARG ;;
 	n) nvme=$OPTARG ;;
+	L) log=$OPTARG ;;
 	q) more=$OPTARG ;;
 	a) arguments=$OPTARG ;;
 	P) poll=$OPTARG ;;
@@ -68,6 +70,15 @@ if [ -e "$LAB/qemu/.complete" ]; then
 		-L /usr/share/qemu"
 fi
 
+# The log gets a copy of every write; its superblock is brought up to date now and then, and at the end.
+drive="-drive file=$image,if=none,id=disk,format=raw"
+if [ -n "$log" ]; then
+	: >"$log"
+	drive="-blockdev driver=file,filename=$image,node-name=image
+		-blockdev driver=file,filename=$log,node-name=log
+		-blockdev driver=blklogwrites,node-name=disk,file=image,log=log,log-super-update-interval=4096"
+fi
+
 # The script's output passes through pipes: QEMU itself would truncate a file, fail on a socket, and
 # leave a terminal in another mode.
 boot() {
@@ -85,7 +96,7 @@ boot() {
 		-chardev "file,id=out,path=$work/out" -serial chardev:out \
 		-chardev "file,id=err,path=$work/err" -serial chardev:err \
 		-chardev "file,id=status,path=$work/status" -serial chardev:status \
-		-drive "file=$image,if=none,id=disk,format=raw" \
+		$drive \
 		-device "nvme,drive=disk,serial=keel0${nvme:+,$nvme}" \
 		$more </dev/null >"$work/qemu.log" 2>&1 3>&- 4>&- &
 	qemu_pid=$!

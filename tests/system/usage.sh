@@ -40,8 +40,12 @@ bad "$KEEL" bench commit --sync hope
 bad "$KEEL" bench commit --method magic
 bad "$KEEL" bench commit --vs fio,nobody
 bad "$KEEL" bench commit --path "$DIR/nothing"
+bad "$KEEL" crash
+bad "$KEEL" crash bang
+bad "$KEEL" crash replay
+bad "$KEEL" crash replay log --states 0
 
-for command in "" demo probe wal check bench "bench commit"; do
+for command in "" demo probe wal check bench "bench commit" crash "crash replay"; do
 	# word splitting is meant
 	# shellcheck disable=SC2086
 	expect 0 "$KEEL" $command --help
