@@ -53,6 +53,7 @@ static void *background_main(void *arg)
     options.fixed = store->config.fixed;
     options.iopoll = KEEL_OFF; /* it sleeps between its requests */
     int rc = keel_ctx_open(&options, &ctx);
+    store->background.ctx = rc ? NULL : ctx;
     announce(&store->background, rc);
     if (rc)
         return NULL;

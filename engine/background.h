@@ -15,6 +15,7 @@ struct background {
     /* set at start, then constant */
     pthread_t thread;
     bool started;
+    struct keel_ctx *ctx; /* of the thread, set by it before phase moves; NULL: none */
     /* atomic */
     _Atomic uint32_t wake;  /* moves when there is something to do; the thread sleeps on it */
     _Atomic uint32_t phase; /* enum background_phase; start waits on it */

@@ -298,6 +298,7 @@ static int take_apart(struct keel_ctx *ctx, struct keel_store *store)
     int rc = 0;
 
     background_stop(store);
+    stats_publish_close(store);
     tx_pool_fini(store);
     alloc_map_fini(store);
     if (store->cache)
@@ -336,6 +337,9 @@ static int open_parts(struct keel_ctx *ctx, const char *path, struct keel_store 
     rc = alloc_map_count(store, ctx, info);
     if (rc)
         return store_error(info, rc, "read map", "pages.keel");
+    rc = stats_publish_open(store, path);
+    if (rc)
+        return store_error(info, rc, "publish statistics", store->stats.name);
     rc = background_start(store);
     return rc ? store_error(info, rc, "background", "thread") : 0;
 }
@@ -423,6 +427,7 @@ void keel_store_info(struct keel_store *store, struct keel_store_info *ret)
         .recovered_groups = store->recovered_groups,
         .recovered_pages = store->recovered_pages,
         .open_ns = store->open_ns,
+        .stats = atomic_load_explicit(&store->stats.rc, memory_order_relaxed),
     };
     memcpy(ret->uuid, store->super.uuid, sizeof(ret->uuid));
     if (ret->poison == 0)

@@ -87,6 +87,7 @@ static void fill(const struct keel_options *options, struct store_config *config
         .pipeline_bytes = options->pipeline_bytes,
         .log_buffer_bytes = (uint32_t)or_default(options->log_buffer_bytes, DEFAULT_BUFFER_BYTES),
         .tx_max = (uint32_t)or_default(options->tx_max, DEFAULT_TX_MAX),
+        .stats = options->stats,
     };
 }
 
@@ -117,6 +118,7 @@ static int check_values(const struct store_config *config, struct keel_err_info 
         {"pipeline_bytes", config->pipeline_bytes, 0, UINT32_MAX, 1},
         {"log_buffer_bytes", config->log_buffer_bytes, 2 * KEEL_BLOCK_BYTES, KIB * MIB, 1},
         {"tx_max", config->tx_max, 1, TX_MAX, 1},
+        {"stats", config->stats, KEEL_PREFERRED, KEEL_OFF, 1},
     };
     /* clang-format on */
 

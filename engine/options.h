@@ -23,6 +23,7 @@ struct store_config {
     uint64_t checkpoint_bytes; /* 0: likewise */
     uint32_t inflight_max, batch_bytes_max, pipeline_bytes, log_buffer_bytes;
     uint32_t tx_max;
+    enum keel_want stats;
 };
 
 /* 0, or KEEL_EOPTION with the option's name in info->object. options: NULL = all defaults. */

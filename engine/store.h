@@ -17,6 +17,7 @@
 #include "engine/background.h"
 #include "engine/checkpoint.h"
 #include "engine/options.h"
+#include "engine/stats_publish.h"
 #include "engine/superblock.h"
 #include "engine/txn.h"
 
@@ -90,6 +91,7 @@ struct keel_store {
     struct checkpoint checkpoint;
     struct background background;
     struct store_idle idle;
+    struct stats_segment stats;
 };
 
 /* Move along an edge of the table; traps on a missing one. False: another thread moved it first. */

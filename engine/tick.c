@@ -1,10 +1,11 @@
 /*
  * Choosing the next piece of upkeep.
  *
- * Growth first (a transaction cannot go on without it), then a checkpoint that is due or under way,
- * then free frames, then the log's promise: once nothing was appended for a moment, an empty block
- * vouches for the last batch. That is one block per pause, since the log writes none that would
- * promise nothing new. One thread at a time does a checkpoint's step; who finds it busy leaves it.
+ * Counters are published when it is time. Growth first (a transaction cannot go on without it),
+ * then a checkpoint that is due or under way, then free frames, then the log's promise: once
+ * nothing was appended for a moment, an empty block vouches for the last batch. That is one block
+ * per pause, since the log writes none that would promise nothing new. One thread at a time does a
+ * checkpoint's step; who finds it busy leaves it.
  */
 #include "engine/tick.h"
 
@@ -72,6 +73,7 @@ static void tick_promise(struct keel_store *store)
 
 int tick_run(struct keel_store *store, struct keel_ctx *ctx, enum checkpoint_wait wait)
 {
+    stats_publish_due(store);
     int rc = store_writable(store);
     if (rc)
         return rc;

@@ -27,6 +27,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static struct lock registry_lock;
+static uint64_t opened;      /* contexts so far, under registry_lock */
 static struct list registry; /* of keel_ctx.registry_link, under registry_lock */
 
 /* this thread only */
@@ -120,6 +121,18 @@ void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), cons
     list_for_each (link, &registry) {
         each(container_of(link, struct keel_ctx, registry_link), arg);
     }
+}
+
+void keel_ctx_each(void (*each)(void *arg, struct keel_ctx *ctx), void *arg)
+{
+    KEEL_ASSERT(each);
+
+    pthread_once(&once, init_once);
+    ios_registry_lock();
+    list_for_each (link, &registry) {
+        each(arg, container_of(link, struct keel_ctx, registry_link));
+    }
+    ios_registry_unlock();
 }
 
 struct keel_ctx *ios_registry_running(const struct keel_io *io)
@@ -298,6 +311,7 @@ int keel_ctx_open(const struct keel_ctx_options *options, struct keel_ctx **ret)
 
     join_thread(ctx);
     ios_registry_lock();
+    ctx->number = ++opened;
     list_push_tail(&registry, &ctx->registry_link);
     ios_registry_unlock();
     *ret = ctx;
@@ -404,6 +418,7 @@ void keel_ctx_stats(struct keel_ctx *ctx, struct keel_ctx_stats *ret)
     for (unsigned i = 0; i < 8; i++)
         now[i] = atomic_load_explicit(&ctx->stats[i], memory_order_relaxed);
     *ret = (struct keel_ctx_stats){
+        .number = ctx->number,
         .enters = now[IOS_STAT_ENTERS],
         .submitted = now[IOS_STAT_SUBMITTED],
         .completed = now[IOS_STAT_COMPLETED],

@@ -56,6 +56,7 @@ struct keel_ctx {
     enum keel_want iopoll;
     enum keel_want restricted;
     bool raw_allowed; /* keel_ctx_raw was asked for */
+    uint64_t number;  /* in the order of opening, from 1 */
     uint32_t depth;
     uint32_t reserved; /* slots that only the log's class may take */
     uint32_t queue_max;

@@ -302,11 +302,12 @@ static void count_frame(struct keel_pagecache_stats *stats, const struct keel_fr
         stats->fixed++;
 }
 
-void keel_pagecache_stats(struct keel_pagecache *cache, struct keel_pagecache_stats *ret)
+void keel_pagecache_counters(struct keel_pagecache *cache, struct keel_pagecache_stats *ret)
 {
     struct keel_pagecache_stats stats = {
         .frames = cache->frame_count,
         .free = atomic_load(&cache->free_count),
+        .dirty = atomic_load(&cache->dirty_count),
         .reads = atomic_load(&cache->reads),
         .writes = atomic_load(&cache->writes),
         .pages_written = atomic_load(&cache->pages_written),
@@ -319,6 +320,15 @@ void keel_pagecache_stats(struct keel_pagecache *cache, struct keel_pagecache_st
         stats.hits += atomic_load_explicit(&cache->stripes[i].hits, memory_order_relaxed);
         stats.misses += atomic_load_explicit(&cache->stripes[i].misses, memory_order_relaxed);
     }
+    *ret = stats;
+}
+
+void keel_pagecache_stats(struct keel_pagecache *cache, struct keel_pagecache_stats *ret)
+{
+    struct keel_pagecache_stats stats;
+
+    keel_pagecache_counters(cache, &stats);
+    stats.dirty = 0;
     for (uint32_t i = 0; i < cache->frame_count; i++)
         count_frame(&stats, &cache->frames[i]);
     *ret = stats;

@@ -9,6 +9,8 @@ int demo_main(int argc, const char **argv);
 int probe_main(int argc, const char **argv);
 int wal_main(int argc, const char **argv);
 int check_main(int argc, const char **argv);
+int stats_main(int argc, const char **argv);
+int top_main(int argc, const char **argv);
 int bench_main(int argc, const char **argv);
 int crash_main(int argc, const char **argv);
 

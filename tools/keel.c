@@ -15,6 +15,8 @@ static const struct cli_command COMMANDS[] = {
     {"probe", "what this machine offers and what keel would choose", probe_main},
     {"wal", "look at a log: wal dump LOG, wal verify LOG", wal_main},
     {"check", "checksums and structure of every page of a store", check_main},
+    {"top", "what a store in use is doing, live", top_main},
+    {"stats", "what a store in use counts, read from outside", stats_main},
     {"bench", "measure: keel bench --help lists the jobs", bench_main},
     {"crash", "prove durability: crash replay LOG", crash_main},
     {DEMO_WORKER_NAME, NULL, demo_worker_main},

@@ -58,7 +58,10 @@ struct keel_options {
                                * or an eighth of the log if that is less */
     uint64_t checkpoint_bytes; /* checkpoint after this much log; 0 = a third of the log */
     uint32_t inflight_max, batch_bytes_max, pipeline_bytes, log_buffer_bytes; /* keel_wal_options */
-    uint32_t tx_max; /* transactions open at once; 0 = 256 */
+    uint32_t tx_max;      /* transactions open at once; 0 = 256 */
+    enum keel_want stats; /* publish counters in shared memory (keel/stats.h); keel_store_info says
+                           * why not, and REQUIRED refuses to open without (KEEL_EINUSE: an object
+                           * of another user stands in the way; KEEL_ENOTSUP; -errno) */
 };
 #define KEEL_OPTIONS_DEFAULT                \
     {                                       \
@@ -197,6 +200,7 @@ struct keel_store_info {
     uint64_t checkpoints, tx_committed, tx_aborted; /* since open */
     uint64_t recovered_groups, recovered_pages;     /* of the last open */
     uint64_t open_ns;
+    int stats; /* 0: counters are published (or that is OFF), else why not */
 };
 KEEL_PUBLIC void keel_store_info(struct keel_store *store, struct keel_store_info *ret);
 /* The store's parts, for figures and for what has no call of its own. Lent until keel_close. */

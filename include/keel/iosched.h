@@ -156,9 +156,13 @@ KEEL_PUBLIC const struct keel_ctx_path *keel_ctx_path(struct keel_ctx *ctx);
 /* Counters of one context since it was opened; enters are io_uring_enter calls (uring) or read,
  * write and sync calls (sync). */
 struct keel_ctx_stats {
+    uint64_t number; /* of the context in its process, from 1; not used again */
     uint64_t enters, submitted, completed, reads, writes, syncs, bytes_read, bytes_written;
 };
 KEEL_PUBLIC void keel_ctx_stats(struct keel_ctx *ctx, struct keel_ctx_stats *ret);
+/* Call each for every context of the process, oldest first. Any thread; each must not open or close
+ * one, nor block. */
+KEEL_PUBLIC void keel_ctx_each(void (*each)(void *arg, struct keel_ctx *ctx), void *arg);
 
 /* ---------------------------------------------------------------- driving */
 

@@ -13,6 +13,7 @@
 #include <keel/iosched.h>
 #include <keel/pagecache.h>
 #include <keel/sim.h>
+#include <keel/stats.h>
 #include <keel/types.h>
 #include <keel/wal.h>
 

@@ -164,6 +164,10 @@ struct keel_pagecache_stats {
 };
 KEEL_PUBLIC void keel_pagecache_stats(struct keel_pagecache *cache,
                                       struct keel_pagecache_stats *ret);
+/* The same without the walk over all frames: `writing` counts among `dirty`, and both it and
+ * `fixed` are 0. */
+KEEL_PUBLIC void keel_pagecache_counters(struct keel_pagecache *cache,
+                                         struct keel_pagecache_stats *ret);
 
 #ifdef __cplusplus
 }

@@ -32,6 +32,10 @@ bad "$KEEL" wal verify log -o copy
 bad "$KEEL" check
 bad "$KEEL" check one two
 bad "$KEEL" check --mend "$DIR"
+bad "$KEEL" stats one two
+bad "$KEEL" stats --json --prometheus
+bad "$KEEL" top --interval 1
+bad "$KEEL" top --count 0
 bad "$KEEL" bench
 bad "$KEEL" bench everything
 bad "$KEEL" bench commit --threads 0
@@ -45,7 +49,7 @@ bad "$KEEL" crash bang
 bad "$KEEL" crash replay
 bad "$KEEL" crash replay log --states 0
 
-for command in "" demo probe wal check bench "bench commit" crash "crash replay"; do
+for command in "" demo probe wal check top stats bench "bench commit" crash "crash replay"; do
 	# word splitting is meant
 	# shellcheck disable=SC2086
 	expect 0 "$KEEL" $command --help

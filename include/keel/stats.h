@@ -1,0 +1,120 @@
+/*
+ * keel/stats.h: what keel counts, in one table, and how it is published.
+ *
+ * A store in use publishes its counters ten times a second in a small object of shared memory,
+ * whose format is docs/format/stats.md. `keel top` and `keel stats` read it from another process,
+ * without the store's help and without slowing it: nothing on the way of a request, a commit or a
+ * page takes part. From the table come the segment, the names in JSON and in Prometheus text, and
+ * docs/reference/counters.md. To add a counter, add a row here and set it in
+ * engine/stats_publish.c.
+ *
+ * A name says its unit: _bytes, _ns, _lsn; without one it is a plain count. A COUNTER only grows
+ * while the store is open; a GAUGE goes both ways.
+ */
+#ifndef KEEL_STATS_H
+#define KEEL_STATS_H
+
+#include <stdint.h>
+
+#include <keel/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* clang-format off */
+/* name, most rows, what one row is */
+#define KEEL_STAT_GROUPS(X) \
+X(store,   1,  "the store") \
+X(log,     1,  "its write-ahead log") \
+X(cache,   1,  "its page cache") \
+X(context, 64, "a context of the process; the last row has all that there is no room for")
+
+/* group, name, kind, meaning; the rows of a group stand together */
+#define KEEL_STATS(X) \
+X(store, state,                  GAUGE,   "0 opening, 1 running, 2 read-only since a write or sync failed, 3 closed") \
+X(store, poison_errno,           GAUGE,   "the first failure, as the nearest errno; 0: none") \
+X(store, page_bytes,             GAUGE,   "size of a page") \
+X(store, pages,                  GAUGE,   "pages that the space has") \
+X(store, pages_allocated,        GAUGE,   "of them, allocated") \
+X(store, transactions_committed, COUNTER, "transactions that wrote something and were committed") \
+X(store, transactions_aborted,   COUNTER, "transactions that were aborted") \
+X(store, checkpoints,            COUNTER, "checkpoints that ran to their end") \
+X(store, recovered_groups,       GAUGE,   "transactions that the last open redid") \
+X(store, recovered_pages,        GAUGE,   "pages that the last open changed") \
+X(store, open_ns,                GAUGE,   "how long the last open took") \
+X(log,   redo_lsn,               GAUGE,   "recovery would begin here") \
+X(log,   durable_lsn,            GAUGE,   "everything below is durable") \
+X(log,   tail_lsn,               GAUGE,   "everything below is reserved") \
+X(log,   ring_bytes,             GAUGE,   "size of the ring") \
+X(log,   used_bytes,             GAUGE,   "of it, not yet given back by a checkpoint") \
+X(log,   groups,                 COUNTER, "groups of records that were sealed; one for a transaction") \
+X(log,   records,                COUNTER, "records in them") \
+X(log,   payload_bytes,          COUNTER, "bytes of records with their headers") \
+X(log,   padding_bytes,          COUNTER, "bytes that fill blocks up") \
+X(log,   block_bytes,            COUNTER, "bytes of whole blocks, as they are written") \
+X(log,   writes,                 COUNTER, "writes of the log that were handed to the kernel") \
+X(log,   syncs,                  COUNTER, "syncs of the log beside those that are part of a write") \
+X(log,   commits,                COUNTER, "waits for durability that were answered") \
+X(cache, frames,                 GAUGE,   "page frames") \
+X(cache, free_frames,            GAUGE,   "of them, free") \
+X(cache, dirty_frames,           GAUGE,   "of them, changed since they were written, or being written") \
+X(cache, hits,                   COUNTER, "pages that were found in memory; threads may lose a count to each other") \
+X(cache, misses,                 COUNTER, "pages that had to be read or made") \
+X(cache, reads,                  COUNTER, "reads of pages that were started") \
+X(cache, writes,                 COUNTER, "merged writes of pages that were started") \
+X(cache, pages_written,          COUNTER, "pages in them") \
+X(cache, evictions,              COUNTER, "pages whose frame was taken for another") \
+X(cache, checksum_errors,        COUNTER, "pages that were read and not what was written") \
+X(cache, log_waits,              COUNTER, "times that writing a page waited for the log") \
+X(context, enters,               COUNTER, "calls of io_uring_enter, or of read, write and sync") \
+X(context, submitted,            COUNTER, "requests handed to the kernel") \
+X(context, completed,            COUNTER, "requests that came back") \
+X(context, reads,                COUNTER, "of them, reads") \
+X(context, writes,               COUNTER, "of them, writes") \
+X(context, syncs,                COUNTER, "of them, syncs") \
+X(context, read_bytes,           COUNTER, "bytes that were read") \
+X(context, written_bytes,        COUNTER, "bytes that were written")
+/* clang-format on */
+
+/* KEEL_STATS_store, ... */
+enum keel_stat_group {
+#define KEEL_STAT_GROUP_MEMBER(name, rows_max, meaning) KEEL_STATS_##name,
+    KEEL_STAT_GROUPS(KEEL_STAT_GROUP_MEMBER)
+#undef KEEL_STAT_GROUP_MEMBER
+        KEEL_STATS_GROUP_COUNT
+};
+
+enum keel_stat_kind { KEEL_STAT_GAUGE = 0, KEEL_STAT_COUNTER };
+
+/* KEEL_STAT_store_state, ...: numbers of this build, not of the format. */
+enum keel_stat {
+#define KEEL_STAT_MEMBER(group, name, kind, meaning) KEEL_STAT_##group##_##name,
+    KEEL_STATS(KEEL_STAT_MEMBER)
+#undef KEEL_STAT_MEMBER
+        KEEL_STAT_COUNT
+};
+
+struct keel_stat_group_info {
+    const char *name;
+    uint32_t rows_max;
+    const char *meaning;
+};
+
+struct keel_stat_info {
+    enum keel_stat_group group;
+    const char *name;
+    enum keel_stat_kind kind;
+    const char *meaning;
+};
+
+/* The tables: pure, any thread, lent for ever. NULL beyond the end. */
+KEEL_PUBLIC const struct keel_stat_group_info *keel_stat_group_info(unsigned group);
+KEEL_PUBLIC const struct keel_stat_info *keel_stat_info(unsigned stat);
+/* The counters of a group are those from *ret_first on; returns how many. */
+KEEL_PUBLIC uint32_t keel_stat_group_range(unsigned group, unsigned *ret_first);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
