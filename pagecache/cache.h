@@ -19,9 +19,10 @@
 /* Counters of the threads that share a stripe. Loads and stores, no atomic add: two threads of one
  * stripe may lose a count, no thread ever waits for another's cache line. */
 struct pc_stripe {
-    _Atomic uint64_t hits;
+    _Atomic uint64_t hits; /* comes first, for keel/pagehit.h */
     _Atomic uint64_t misses;
 } __attribute__((aligned(128))); /* processors fetch lines in pairs */
+_Static_assert(sizeof(struct pc_stripe) == 128, "as in keel/pagehit.h");
 
 /* One merged write: adjacent pages of a space, copied and sealed. */
 struct pc_chunk {
@@ -45,6 +46,10 @@ struct keel_pagecache {
     /* set at open, then constant; the first line is what a hit needs */
     struct keel_frame *frames;
     char *data; /* frame_count pages */
+    /* One per frame, close together since an optimistic read looks at it (pagehit.h). Bumped at
+     * each load and each release of EXCLUSIVE; survives eviction, so that equal versions mean equal
+     * bytes. */
+    _Atomic uint64_t *versions;
     uint32_t page_bytes;
     uint32_t page_shift;
     _Atomic keel_lsn poison_lsn; /* pages above are not served; KEEL_LSN_MAX; only goes down */
@@ -83,6 +88,8 @@ struct keel_pagecache {
 };
 
 struct keel_space {
+    struct keel_space_private_ hot; /* comes first, for keel/pagehit.h; constant but for limit */
+
     /* set at open, then constant */
     struct keel_pagecache *cache;
     struct pc_table table;
@@ -98,6 +105,12 @@ struct keel_space {
 static inline char *pc_frame_page(const struct keel_pagecache *cache, uint32_t index)
 {
     return cache->data + ((size_t)index << cache->page_shift);
+}
+
+static inline struct keel_frame *pc_page_frame(const struct keel_page *page)
+{
+    KEEL_ASSERT(page->word_private); /* it is fixed */
+    return &page->space->cache->frames[page->frame_private - 1];
 }
 
 /*
@@ -124,7 +137,30 @@ static inline pc_word *pc_frame_word(const struct keel_frame *frame, uint64_t *r
 }
 
 /* The counters of this thread. */
-struct pc_stripe *pc_stripe_self(struct keel_pagecache *cache);
+static inline struct pc_stripe *pc_stripe_self(struct keel_pagecache *cache)
+{
+    if (__builtin_expect(keel_stripe_private_ == 0, 0))
+        keel_stripe_choose_private_();
+    return &cache->stripes[keel_stripe_private_ - 1];
+}
+
+static inline void pc_count_own(_Atomic uint64_t *counter)
+{
+    uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, was + 1, memory_order_relaxed);
+}
+
+/* Its one owner is about to publish new contents, or has changed them: equal versions mean equal
+ * bytes. release: after the bytes, and before the word that lets others in; pairs with
+ * keel_peek_valid. */
+static inline void pc_version_bump(const struct keel_pagecache *cache, uint32_t index)
+{
+    _Atomic uint64_t *version = &cache->versions[index];
+    uint64_t was = atomic_load_explicit(version, memory_order_relaxed);
+
+    atomic_store_explicit(version, was + 1, memory_order_release);
+}
 
 static inline void pc_count(_Atomic uint64_t *counter, uint64_t n)
 {

@@ -1,14 +1,14 @@
 /*
  * Fixing pages: found, read, made new; and letting go of them.
  *
- * Happy path, a hit: one load and one compare-and-swap of the page's word. It writes nothing else
- * that threads share.
+ * Happy path, a hit: keel/pagehit.h. One load and one compare-and-swap of the page's word; it
+ * writes nothing else that threads share.
  *
  * Happy path, a miss, in the order in which a request meets the functions:
- *   keel_page_fix -> fix_slow -> fix_absent: pc_frame_get pops a frame, start_read publishes the
- *   word with the IO latch (a second fixer finds it and waits on the same read, P2) and queues the
- *   request -> keel_ioref_wait drives it, whoever waits (I6) -> pc_read_done, in whoever reaps it:
- *   checks (P4), FREE latch -> the waiters try again and find it
+ *   keel_page_fix_private_ -> fix_slow -> fix_absent: pc_frame_get pops a frame, start_read
+ * publishes the word with the IO latch (a second fixer finds it and waits on the same read, P2) and
+ * queues the request -> keel_ioref_wait drives it, whoever waits (I6) -> pc_read_done, in whoever
+ * reaps it: checks (P4), FREE latch -> the waiters try again and find it
  *
  * Failure: pc_read_done leaves frame and word FAILED and BAD; the next fixer takes the error
  * (fix_failed) and the frame is free again, so the one after that reads anew.
@@ -41,27 +41,6 @@ struct fix {
     struct keel_page *page;
     bool missed;
 };
-
-/* ---------------------------------------------------------------- counters */
-
-static _Atomic uint32_t stripes_given;
-
-/* initial-exec: one instruction instead of a call; the hit path counts with it */
-static _Thread_local uint32_t stripe_of_thread __attribute__((tls_model("initial-exec")));
-
-struct pc_stripe *pc_stripe_self(struct keel_pagecache *cache)
-{
-    if (__builtin_expect(stripe_of_thread == 0, 0))
-        stripe_of_thread = 1 + atomic_fetch_add(&stripes_given, 1) % PC_STRIPES;
-    return &cache->stripes[stripe_of_thread - 1];
-}
-
-static inline void count_one(_Atomic uint64_t *counter)
-{
-    uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
-
-    atomic_store_explicit(counter, was + 1, memory_order_relaxed);
-}
 
 /* ---------------------------------------------------------------- errors */
 
@@ -99,7 +78,8 @@ static inline void hold(struct keel_page *page, struct keel_space *space, keel_p
     page->mode = (uint8_t)mode;
     page->pageno = pageno;
     page->space = space;
-    page->frame_private = &cache->frames[index];
+    page->word_private = (uint64_t *)(uintptr_t)&space->table.words[pageno];
+    page->frame_private = index + 1;
 }
 
 /* After poison, what lies above the durable LSN may never have happened. */
@@ -130,15 +110,6 @@ static inline int held(struct keel_page *page, unsigned flags, struct keel_err_i
     return 0;
 }
 
-/* Its one owner is about to publish new contents, or has changed them: equal versions mean equal
- * bytes. release: after the bytes, and before the word that lets others in. */
-static inline void bump_version(struct keel_frame *frame)
-{
-    uint64_t version = atomic_load_explicit(&frame->version, memory_order_relaxed);
-
-    atomic_store_explicit(&frame->version, version + 1, memory_order_release);
-}
-
 /* The contents of a frame held exclusively become void: zero, with a header that names the page. */
 static void make_void(const struct fix *fix, struct keel_frame *frame, keel_lsn lsn)
 {
@@ -158,7 +129,7 @@ static int fix_held(struct fix *fix, uint32_t index, enum keel_fix_mode mode)
     KEEL_INV(P2, atomic_load_explicit(&frame->space, memory_order_relaxed) == fix->space &&
                      atomic_load_explicit(&frame->pageno, memory_order_relaxed) == fix->pageno);
     if (!fix->missed)
-        count_one(&pc_stripe_self(fix->space->cache)->hits);
+        pc_count_own(&pc_stripe_self(fix->space->cache)->hits);
     TRACE(PAGE_FIX, index, pc_frame_state_name(pc_frame_state(frame)), fix->pageno, mode, 0);
     hold(fix->page, fix->space, fix->pageno, index, mode);
     return held(fix->page, fix->flags, fix->info);
@@ -220,7 +191,7 @@ static int start_read(struct keel_ctx *ctx, struct keel_space *space, keel_pagen
     KEEL_DCHECK(pc_frame_rec_lsn(frame) == KEEL_LSN_MAX && !frame->void_private);
     atomic_store_explicit(&frame->pageno, pageno, memory_order_relaxed);
     atomic_store_explicit(&frame->space, space, memory_order_release);
-    bump_version(frame);
+    pc_version_bump(cache, frame->index);
     pc_frame_moved(frame, PC_FRAME_FREE, PC_FRAME_READING);
 
     /* release: who finds the word finds the frame's fields */
@@ -297,7 +268,7 @@ static int fix_new(struct fix *fix, struct keel_frame *frame)
 
     atomic_store_explicit(&frame->pageno, fix->pageno, memory_order_relaxed);
     atomic_store_explicit(&frame->space, fix->space, memory_order_release);
-    bump_version(frame);
+    pc_version_bump(fix->space->cache, frame->index);
     make_void(fix, frame, 0);
     pc_frame_moved(frame, PC_FRAME_FREE, PC_FRAME_CLEAN);
 
@@ -334,7 +305,7 @@ static int fix_absent(struct fix *fix)
         return fix_fail(fix, rc, "page read");
     if (rc == 0 && !fix->missed) {
         fix->missed = true;
-        count_one(&pc_stripe_self(cache)->misses);
+        pc_count_own(&pc_stripe_self(cache)->misses);
     }
     return rc == 0 && nowait ? KEEL_PENDING : FIX_AGAIN;
 }
@@ -421,7 +392,7 @@ static int fix_round(struct fix *fix)
     return FIX_AGAIN;
 }
 
-__attribute__((noinline)) static int fix_slow(struct fix *fix)
+static int fix_slow(struct fix *fix)
 {
     int rc;
 
@@ -433,36 +404,19 @@ __attribute__((noinline)) static int fix_slow(struct fix *fix)
     return rc;
 }
 
-int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno,
-                  enum keel_fix_mode mode, unsigned flags, struct keel_err_info *info,
-                  struct keel_page *ret)
+int keel_page_fix_private_(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno,
+                           enum keel_fix_mode mode, unsigned flags, struct keel_err_info *info,
+                           struct keel_page *ret)
 {
     /* acquire: pairs with keel_space_grow */
     if (pageno >= atomic_load_explicit(&space->pages, memory_order_acquire))
         return fail(info, KEEL_ERANGE, "page fix", space, pageno);
 
-    /* Hits, without a function call. A word that is FROZEN is not resident. */
-    pc_word *word = &space->table.words[pageno];
-    uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
-    bool hit = false;
-    if (mode == KEEL_FIX_SHARED) {
-        while (pc_word_sharable(value) &&
-               !(hit = pc_latch_shared(word, value, pc_word_used(value))))
-            value = atomic_load_explicit(word, memory_order_relaxed);
-    } else if (mode == KEEL_FIX_EXCLUSIVE && pc_word_resident(value) && pc_word_latch(value) == 0) {
-        hit = pc_latch_exclusive(word, value, pc_word_used(value));
-    }
-    if (__builtin_expect(hit, 1)) {
-        count_one(&pc_stripe_self(space->cache)->hits);
-        hold(ret, space, pageno, pc_word_index(value), mode);
-        return held(ret, flags, info);
-    }
-
     struct fix fix = {
         .ctx = ctx,
         .space = space,
         .pageno = pageno,
-        .word = word,
+        .word = &space->table.words[pageno],
         .mode = mode,
         .flags = flags,
         .info = info,
@@ -478,16 +432,14 @@ int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pa
  * written, the zeroes are, under the LSN of that life: the page was made anew because nothing
  * of that life is needed.
  */
-static void forget(struct keel_page *page, pc_word *word)
+static void forget(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word)
 {
-    struct keel_frame *frame = page->frame_private;
-
     frame->void_private = false;
     for (;;) {
         enum pc_frame_state state = pc_frame_state(frame);
 
         if (state == PC_FRAME_CLEAN) {
-            pc_frame_release(page->space->cache, frame, word, PC_FRAME_CLEAN);
+            pc_frame_release(cache, frame, word, PC_FRAME_CLEAN);
             return;
         }
         if (state == PC_FRAME_WRITING) {
@@ -506,33 +458,58 @@ static void forget(struct keel_page *page, pc_word *word)
     }
 }
 
-void keel_page_unfix(struct keel_page *page)
+void keel_page_unfix_private_(struct keel_page *page)
 {
+    struct keel_frame *frame = pc_page_frame(page);
     pc_word *word = &page->space->table.words[page->pageno];
-    struct keel_frame *frame = page->frame_private;
 
-    KEEL_DCHECK(frame);
-    page->frame_private = NULL;
-    if (__builtin_expect(page->mode == KEEL_FIX_SHARED, 1)) {
-        pc_unlatch_shared(word);
-        return;
-    }
-
-    bump_version(frame);
+    KEEL_ASSERT(page->mode != KEEL_FIX_SHARED);
+    page->word_private = NULL;
+    pc_version_bump(page->space->cache, frame->index);
     if (frame->void_private) {
-        page->frame_private = frame;
-        forget(page, word);
-        page->frame_private = NULL;
+        forget(page->space->cache, frame, word);
         return;
     }
     pc_frame_check(frame);
     pc_unlatch_exclusive(word);
 }
 
+void keel_page_wake_private_(uint64_t *word)
+{
+    pc_latch_wake((pc_word *)word);
+}
+
+int keel_page_upgrade(struct keel_page *page)
+{
+    pc_word *word = &page->space->table.words[page->pageno];
+    uint64_t value;
+
+    KEEL_ASSERT(page->mode == KEEL_FIX_SHARED);
+    /* Progress: a failed exchange means that another thread came, went or marked it. */
+    do {
+        value = atomic_load_explicit(word, memory_order_relaxed);
+        if (pc_word_latch(value) != 1)
+            return KEEL_EBUSY;
+    } while (!pc_latch_upgrade(word, value));
+    page->mode = KEEL_FIX_EXCLUSIVE;
+    return 0;
+}
+
+void keel_page_downgrade(struct keel_page *page)
+{
+    struct keel_frame *frame = pc_page_frame(page);
+
+    KEEL_ASSERT(page->mode != KEEL_FIX_SHARED && !frame->void_private);
+    pc_frame_check(frame);
+    pc_version_bump(page->space->cache, frame->index);
+    page->mode = KEEL_FIX_SHARED;
+    pc_latch_downgrade(&page->space->table.words[page->pageno]);
+}
+
 void keel_page_drop(struct keel_page *page)
 {
     KEEL_ASSERT(page->mode == KEEL_FIX_NEW);
-    KEEL_ASSERT(page->frame_private->void_private); /* nothing was dirtied */
+    KEEL_ASSERT(pc_page_frame(page)->void_private); /* nothing was dirtied */
 
     keel_page_unfix(page);
 }

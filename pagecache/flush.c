@@ -78,7 +78,7 @@ void pc_flush_changed(struct keel_pagecache *cache, struct keel_frame *frame, ke
 
 void keel_page_dirty(struct keel_page *page, keel_lsn rec_lsn, keel_lsn page_lsn)
 {
-    struct keel_frame *frame = page->frame_private;
+    struct keel_frame *frame = pc_page_frame(page);
     char *bytes = (char *)page->data - KEEL_PAGE_HEADER_BYTES;
 
     KEEL_ASSERT(page->mode != KEEL_FIX_SHARED);

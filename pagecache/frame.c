@@ -105,11 +105,10 @@ void pc_frame_text(struct text *text, const void *object)
 {
     const struct keel_frame *frame = object;
 
-    text_printf(text, "frame %u %s page %llu lsn %llu rec %llu write %llu version %llu",
-                frame->index, pc_frame_state_name(pc_frame_state(frame)),
+    text_printf(text, "frame %u %s page %llu lsn %llu rec %llu write %llu", frame->index,
+                pc_frame_state_name(pc_frame_state(frame)),
                 (unsigned long long)atomic_load(&frame->pageno),
                 (unsigned long long)atomic_load(&frame->page_lsn),
                 (unsigned long long)atomic_load(&frame->rec_lsn),
-                (unsigned long long)atomic_load(&frame->write_lsn),
-                (unsigned long long)atomic_load(&frame->version));
+                (unsigned long long)atomic_load(&frame->write_lsn));
 }

@@ -60,10 +60,6 @@ struct keel_frame {
     _Atomic(struct keel_space *) space;
     _Atomic keel_pageno pageno;
 
-    /* Bumped at each load and each release of EXCLUSIVE; survives eviction, so that equal versions
-     * mean equal bytes. */
-    _Atomic uint64_t version;
-
     /*
      * Atomic. page_lsn: that of the page's header, for who holds no latch.
      * recLSN is the smaller of the other two, each KEEL_LSN_MAX when it says nothing: rec_lsn of

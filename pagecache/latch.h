@@ -28,18 +28,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <keel/pagehit.h>
+
 #include "base/assert.h"
 
 typedef _Atomic uint64_t pc_word;
 
-#define PC_LATCH_MASK      UINT64_C(0xFFFF)
-#define PC_LATCH_SHARED    UINT64_C(0xFFF0) /* most readers at once */
+#define PC_LATCH_MASK      KEEL_WORD_LATCH_PRIVATE
+#define PC_LATCH_SHARED    KEEL_WORD_SHARED_PRIVATE /* most readers at once */
 #define PC_LATCH_BAD       UINT64_C(0xFFFD)
 #define PC_LATCH_IO        UINT64_C(0xFFFE)
 #define PC_LATCH_EXCLUSIVE UINT64_C(0xFFFF)
-#define PC_WORD_MARK       (UINT64_C(1) << 16)
-#define PC_WORD_FRESH      (UINT64_C(1) << 17)
-#define PC_WORD_WAITERS    (UINT64_C(1) << 18)
+#define PC_WORD_MARK       KEEL_WORD_MARK_PRIVATE
+#define PC_WORD_FRESH      KEEL_WORD_FRESH_PRIVATE
+#define PC_WORD_WAITERS    KEEL_WORD_WAITERS_PRIVATE
 #define PC_WORD_FROZEN     (UINT64_C(1) << 19)
 
 _Static_assert(sizeof(pc_word) == 8, "a word is eight bytes, atomic without a lock");
@@ -86,6 +88,18 @@ static inline uint64_t pc_word_used(uint64_t value)
 }
 
 /*
+ * What an exclusive holder stores into the page comes after the latch, also for those who look
+ * without one: pairs with the fence in keel_peek_valid. ThreadSanitizer knows no fences; what they
+ * order it does not look at either (keel_page_copy).
+ */
+static inline void pc_fence_change(void)
+{
+#if !defined(__SANITIZE_THREAD__)
+    atomic_thread_fence(memory_order_release);
+#endif
+}
+
+/*
  * Take the latch if *word still is `value`, which must allow it; false: it changed. The caller has
  * chosen pc_word_used(value) or value for `base`, that is whether this counts as a use.
  */
@@ -102,8 +116,21 @@ static inline bool pc_latch_exclusive(pc_word *word, uint64_t value, uint64_t ba
     KEEL_DCHECK(pc_word_resident(value) && !(value & PC_WORD_FROZEN));
     KEEL_DCHECK(pc_word_latch(value) == 0 || pc_word_latch(value) == PC_LATCH_BAD);
 
-    return atomic_compare_exchange_strong_explicit(word, &value, base | PC_LATCH_EXCLUSIVE,
-                                                   memory_order_acquire, memory_order_relaxed);
+    bool taken = atomic_compare_exchange_strong_explicit(
+        word, &value, base | PC_LATCH_EXCLUSIVE, memory_order_acquire, memory_order_relaxed);
+    pc_fence_change();
+    return taken;
+}
+
+/* The one reader becomes the one writer, if *word still is `value` with one reader. */
+static inline bool pc_latch_upgrade(pc_word *word, uint64_t value)
+{
+    KEEL_DCHECK(pc_word_latch(value) == 1);
+
+    bool taken = atomic_compare_exchange_strong_explicit(
+        word, &value, value | PC_LATCH_EXCLUSIVE, memory_order_acquire, memory_order_relaxed);
+    pc_fence_change();
+    return taken;
 }
 
 /* Wake everyone who waits for the latch of word; see latch.c. */
@@ -127,6 +154,16 @@ static inline void pc_unlatch_shared(pc_word *word)
 static inline void pc_unlatch_exclusive(pc_word *word)
 {
     uint64_t old = atomic_fetch_sub_explicit(word, PC_LATCH_EXCLUSIVE, memory_order_release);
+
+    KEEL_DCHECK(pc_word_latch(old) == PC_LATCH_EXCLUSIVE);
+    if (__builtin_expect((old & PC_WORD_WAITERS) != 0, 0))
+        pc_latch_wake(word);
+}
+
+/* The writer becomes one reader; the others may come in. */
+static inline void pc_latch_downgrade(pc_word *word)
+{
+    uint64_t old = atomic_fetch_sub_explicit(word, PC_LATCH_EXCLUSIVE - 1, memory_order_release);
 
     KEEL_DCHECK(pc_word_latch(old) == PC_LATCH_EXCLUSIVE);
     if (__builtin_expect((old & PC_WORD_WAITERS) != 0, 0))

@@ -98,6 +98,7 @@ static void frames_init(struct keel_pagecache *cache)
 static void free_memory(struct keel_pagecache *cache)
 {
     mem_free(cache->free);
+    mem_free((void *)(uintptr_t)cache->versions);
     mem_free(cache->chunks);
     mem_free(cache->chunk_frames);
     if (cache->frames_bytes >= MEM_HUGE_PAGE)
@@ -113,13 +114,15 @@ static int take_memory(struct keel_pagecache *cache, char **ret_copies)
     uint32_t writes = cache->options.writes_max;
 
     cache->free = mem_alloc(cache->frame_count * sizeof(*cache->free));
+    cache->versions = mem_alloc(cache->frame_count * sizeof(*cache->versions));
     cache->chunks = mem_alloc(writes * sizeof(*cache->chunks));
     cache->chunk_frames =
         mem_alloc((size_t)writes * cache->chunk_pages * sizeof(*cache->chunk_frames));
     cache->frames = cache->frames_bytes >= MEM_HUGE_PAGE
                         ? mem_map(cache->frames_bytes, MEM_MAP_HUGE)
                         : mem_alloc_aligned(MEM_CACHE_LINE, cache->frames_bytes);
-    if (!cache->free || !cache->chunks || !cache->chunk_frames || !cache->frames)
+    if (!cache->free || !cache->versions || !cache->chunks || !cache->chunk_frames ||
+        !cache->frames)
         return -ENOMEM;
 
     *ret_copies =
@@ -215,6 +218,15 @@ static bool id_taken(const struct keel_pagecache *cache, uint32_t id)
     return space != NULL;
 }
 
+/* Under space_lock: pages below are served without asking further, unless after poison. release:
+ * pairs with keel_word_private_; the device was grown before. */
+static void set_limit(struct keel_space *space)
+{
+    bool poisoned = atomic_load(&space->cache->poison_lsn) != KEEL_LSN_MAX;
+
+    __atomic_store_n(&space->hot.limit, poisoned ? 0 : keel_space_pages(space), __ATOMIC_RELEASE);
+}
+
 int keel_space_open(struct keel_pagecache *cache, uint32_t id, struct keel_device *device,
                     keel_pageno pages, keel_pageno pages_max, struct keel_space **ret)
 {
@@ -234,10 +246,19 @@ int keel_space_open(struct keel_pagecache *cache, uint32_t id, struct keel_devic
     space->id = id;
     space->device = device;
     atomic_init(&space->pages, pages);
+    space->hot = (struct keel_space_private_){
+        .words = (uint64_t *)(uintptr_t)space->table.words,
+        .versions = (uint64_t *)(uintptr_t)cache->versions,
+        .data = cache->data + KEEL_PAGE_HEADER_BYTES,
+        .stripes = (char *)cache->stripes,
+        .shift = cache->page_shift,
+        .len = cache->page_bytes - KEEL_PAGE_HEADER_BYTES,
+    };
 
     lock_acquire(&cache->space_lock);
     bool taken = id_taken(cache, id);
     if (!taken) {
+        set_limit(space);
         space->next = cache->spaces;
         cache->spaces = space;
     }
@@ -261,6 +282,9 @@ void keel_space_grow(struct keel_space *space, keel_pageno pages)
            !atomic_compare_exchange_weak_explicit(&space->pages, &was, pages, memory_order_release,
                                                   memory_order_relaxed))
         ;
+    lock_acquire(&space->cache->space_lock);
+    set_limit(space);
+    lock_release(&space->cache->space_lock);
 }
 
 keel_pageno keel_space_pages(const struct keel_space *space)
@@ -280,6 +304,14 @@ uint64_t keel_space_trim(struct keel_space *space)
 
 /* ---------------------------------------------------------------- poison and counters */
 
+static _Atomic uint32_t stripes_given;
+__thread uint32_t keel_stripe_private_;
+
+void keel_stripe_choose_private_(void)
+{
+    keel_stripe_private_ = 1 + atomic_fetch_add(&stripes_given, 1) % PC_STRIPES;
+}
+
 void keel_pagecache_poison(struct keel_pagecache *cache, keel_lsn durable)
 {
     KEEL_ASSERT(durable != KEEL_LSN_MAX);
@@ -287,6 +319,10 @@ void keel_pagecache_poison(struct keel_pagecache *cache, keel_lsn durable)
     keel_lsn was = atomic_load_explicit(&cache->poison_lsn, memory_order_relaxed);
     while (durable < was && !atomic_compare_exchange_weak(&cache->poison_lsn, &was, durable))
         ;
+    lock_acquire(&cache->space_lock);
+    for (struct keel_space *space = cache->spaces; space; space = space->next)
+        set_limit(space);
+    lock_release(&cache->space_lock);
 }
 
 static void count_frame(struct keel_pagecache_stats *stats, const struct keel_frame *frame)

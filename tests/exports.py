@@ -16,7 +16,7 @@ def declared(folder):
         with open(path, encoding="utf-8") as file:
             text = re.sub(r"/\*.*?\*/", " ", file.read(), flags=re.S)
         text = re.sub(r"^[ \t]*#.*(?:\\\n.*)*$", "", text, flags=re.M)
-        names |= set(re.findall(r"\bKEEL_PUBLIC\b[^;(]*?\b(\w+)\s*(?:\(|;)",
+        names |= set(re.findall(r"\bKEEL_PUBLIC\b[^;(]*?\b(\w+)\s*(?:\(|;|__attribute__)",
                                 text.replace("KEEL_MUST_CHECK", "")))
     return names
 

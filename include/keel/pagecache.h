@@ -19,7 +19,6 @@ extern "C" {
 
 struct keel_pagecache;
 struct keel_space;
-struct keel_frame;
 
 #define KEEL_PAGE_HEADER_BYTES 32u
 #define KEEL_PAGE_BYTES_MIN    4096u
@@ -98,7 +97,8 @@ struct keel_page {
     uint8_t mode; /* enum keel_fix_mode */
     keel_pageno pageno;
     struct keel_space *space;
-    struct keel_frame *frame_private;
+    uint64_t *word_private;
+    uint32_t frame_private;
 };
 
 /*
@@ -110,13 +110,13 @@ struct keel_page {
  * fix a page twice unless both are shared. info may be NULL; filled in on errors but KEEL_PENDING
  * and KEEL_EBUSY: object is "space S page P", offset its byte on the device, op what was wrong.
  */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space,
-                                              keel_pageno pageno, enum keel_fix_mode mode,
-                                              unsigned flags, struct keel_err_info *info,
-                                              struct keel_page *ret);
+KEEL_MUST_CHECK static inline int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space,
+                                                keel_pageno pageno, enum keel_fix_mode mode,
+                                                unsigned flags, struct keel_err_info *info,
+                                                struct keel_page *ret);
 /* Any thread, but one at a time with the page. A page that was NEW (or zeroes for redo) and was not
  * dirtied is forgotten: the next fix reads the device. */
-KEEL_PUBLIC void keel_page_unfix(struct keel_page *page);
+static inline void keel_page_unfix(struct keel_page *page);
 KEEL_PUBLIC keel_lsn keel_page_lsn(const struct keel_page *page);
 /* The exclusively fixed page was changed by the group [rec_lsn, page_lsn): it becomes dirty. Before
  * unfix. page_lsn must not be below the page's. */
@@ -124,6 +124,47 @@ KEEL_PUBLIC void keel_page_dirty(struct keel_page *page, keel_lsn rec_lsn, keel_
 /* A NEW page whose change was given up: dropped (it was not dirtied since it was fixed), instead of
  * unfix. If an older life of the page was still dirty, zeroes are written under that life's LSN. */
 KEEL_PUBLIC void keel_page_drop(struct keel_page *page);
+/*
+ * From shared to exclusive without letting go: 0, or KEEL_EBUSY when the page has another reader
+ * (a write-back that copies it is one), and nothing happened. Never waits: two readers that both
+ * wanted this would wait for each other.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_page_upgrade(struct keel_page *page);
+/* From exclusive to shared without letting go. Not of a page whose contents are void (NEW and not
+ * dirtied: traps). */
+KEEL_PUBLIC void keel_page_downgrade(struct keel_page *page);
+
+/*
+ * Optimistic reading: look at a resident page without a latch, then ask whether what was seen was
+ * whole. It stores nothing that threads share, but for a use that the clock did not know of.
+ *
+ *     struct keel_peek peek;
+ *     do {
+ *         if (!keel_page_peek(space, pageno, &peek))
+ *             ... keel_page_fix, as ever
+ *         keel_page_copy(&key, (const char *)peek.data + at, sizeof(key));
+ *     } while (!keel_peek_valid(&peek));
+ *
+ * Between the two calls the bytes may change, or become those of another page: read them with
+ * keel_page_copy alone, trust none of them (no length, no offset) before keel_peek_valid said yes,
+ * and do not write. Any thread. The memory stays mapped until the cache is closed.
+ */
+struct keel_peek {
+    const void *data; /* user part, as in struct keel_page */
+    uint32_t len;
+    uint32_t frame_private;
+    uint64_t version_private;
+    const uint64_t *word_private, *at_private;
+};
+/* False: fix it instead. It is not resident, being changed, beyond the space, or its LSN is above
+ * the poison limit. */
+KEEL_MUST_CHECK static inline bool keel_page_peek(struct keel_space *space, keel_pageno pageno,
+                                                  struct keel_peek *ret);
+/* What was copied since keel_page_peek is the page as it was at one moment. */
+KEEL_MUST_CHECK static inline bool keel_peek_valid(const struct keel_peek *peek);
+/* Copy out of a page that others may be changing, by loads that the language allows there. */
+KEEL_PUBLIC void keel_page_copy(void *to, const void *from, size_t bytes);
+
 /* Start reading pages that are not resident; as many as go; returns how many were started. Owner
  * thread of ctx. */
 KEEL_PUBLIC int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space,
@@ -160,6 +201,7 @@ KEEL_PUBLIC void keel_pagecache_poison(struct keel_pagecache *cache, keel_lsn du
 
 struct keel_pagecache_stats {
     uint64_t frames, free, dirty, writing, fixed;
+    /* hits: fixes and optimistic reads */
     uint64_t hits, misses, reads, writes, pages_written, evictions, checksum_errors, log_waits;
 };
 KEEL_PUBLIC void keel_pagecache_stats(struct keel_pagecache *cache,
@@ -172,4 +214,7 @@ KEEL_PUBLIC void keel_pagecache_counters(struct keel_pagecache *cache,
 #ifdef __cplusplus
 }
 #endif
+
+#include <keel/pagehit.h>
+
 #endif

@@ -491,7 +491,7 @@ Test(fix, after_poison_a_cache_full_of_lost_pages_says_so_instead_of_hanging)
 
 static uint64_t version(keel_pageno pageno)
 {
-    return atomic_load(&fixture_frame(&f, pageno)->version);
+    return atomic_load(&f.cache->versions[fixture_frame(&f, pageno)->index]);
 }
 
 Test(fix, version_of_a_frame_changes_with_each_load_and_each_exclusive_use_alone)
@@ -511,7 +511,7 @@ Test(fix, version_of_a_frame_changes_with_each_load_and_each_exclusive_use_alone
 
     struct keel_frame *frame = fixture_frame(&f, 0);
     fixture_evict(&f);
-    cr_assert_eq(atomic_load(&frame->version), loaded + 1, "eviction leaves it");
+    cr_assert_eq(atomic_load(&f.cache->versions[frame->index]), loaded + 1, "eviction leaves it");
     cr_assert_eq(fixture_first(&f, 0), 1);
     cr_assert(fixture_frame(&f, 0) != frame || version(0) > loaded + 1);
     fixture_close(&f);

@@ -1,0 +1,67 @@
+/*
+ * Opening and closing, in one order and its reverse.
+ */
+#include "bench/lib/scene.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tools/cli.h"
+
+static int open_file(const struct bench_run *run, uint64_t file_bytes, struct scene *scene)
+{
+    struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    struct keel_err_info info = {0};
+
+    snprintf(scene->path, sizeof(scene->path), "%s/pages", run->folder);
+    if (access(scene->path, F_OK))
+        options.create_bytes = file_bytes;
+    int rc = keel_device_open(scene->ctx, scene->path, &options, &info, &scene->device);
+    return rc ? cli_error(run->options->command, scene->path, rc, &info) : 0;
+}
+
+static int open_cache(const struct bench_run *run, uint64_t cache_bytes, keel_pageno pages,
+                      const struct keel_pagecache_options *cache_options, struct scene *scene)
+{
+    struct keel_pagecache_options options = KEEL_PAGECACHE_OPTIONS_DEFAULT;
+
+    if (cache_options)
+        options = *cache_options;
+    options.cache_bytes = cache_bytes;
+    int rc = keel_arena_create(keel_pagecache_arena_bytes(&options), &scene->arena);
+    options.arena = scene->arena;
+    if (!rc)
+        rc = keel_pagecache_open(&options, &scene->cache);
+    if (!rc)
+        rc = keel_space_open(scene->cache, 1, scene->device, pages, pages, &scene->space);
+    return rc ? cli_error(run->options->command, "opening the page cache", rc, NULL) : 0;
+}
+
+int scene_open(const struct bench_run *run, uint64_t file_bytes, uint64_t cache_bytes,
+               keel_pageno pages, const struct keel_pagecache_options *cache_options,
+               struct scene *ret)
+{
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+
+    *ret = (struct scene){0};
+    options.method = run->options->method;
+    options.iopoll = run->options->iopoll;
+    int rc = keel_ctx_open(&options, &ret->ctx);
+    if (rc)
+        return cli_error(run->options->command, "opening a context", rc, NULL);
+    rc = open_file(run, file_bytes, ret);
+    if (!rc)
+        rc = open_cache(run, cache_bytes, pages, cache_options, ret);
+    if (rc)
+        scene_close(ret);
+    return rc;
+}
+
+void scene_close(struct scene *scene)
+{
+    keel_pagecache_close(scene->ctx, scene->cache);
+    keel_device_close(scene->device);
+    keel_ctx_close(scene->ctx);
+    keel_arena_destroy(scene->arena);
+    *scene = (struct scene){0};
+}
