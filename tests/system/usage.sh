@@ -18,7 +18,6 @@ bad "$KEEL" demo --writers 100000
 bad "$KEEL" demo --nonsense
 bad "$KEEL" demo something
 bad "$KEEL" demo --path ''
-bad "$KEEL" demo --path "$KEEL"
 bad "$KEEL" demo-worker
 bad "$KEEL" probe "$DIR/nothing"
 bad "$KEEL" probe one two
@@ -64,3 +63,10 @@ expect 1 "$KEEL" demo --path "$DIR/full"
 grep -q 'KEEL_ENOTEMPTY: .*;' "$DIR/err" || fail "folder with other things: $(cat "$DIR/err")"
 [ "$(wc -l <"$DIR/err")" -eq 1 ] || fail "more than one line on stderr"
 [ "$(ls "$DIR/full")" = letter.txt ] || fail "the folder was changed"
+
+# A file of somebody else's is no device for a store, and stays as it is.
+dd if=/dev/urandom of="$DIR/other" bs=1M count=128 2>/dev/null
+before=$(cksum <"$DIR/other")
+expect 1 "$KEEL" demo --path "$DIR/other"
+[ "$(cksum <"$DIR/other")" = "$before" ] || fail "demo changed a file that is not its own"
+grep -q 'other' "$DIR/err" || fail "the file is not named: $(cat "$DIR/err")"
