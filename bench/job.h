@@ -123,6 +123,7 @@ extern const struct bench_job bench_job_read;
 extern const struct bench_job bench_job_write;
 extern const struct bench_job bench_job_commit;
 extern const struct bench_job bench_job_fix;
+extern const struct bench_job bench_job_lookup;
 
 /* Run all rounds. Returns 0 or CLI_FAILED after a complaint. report: zeroed by the caller. */
 int bench_rounds(const struct bench_job *job, const struct bench_options *options,

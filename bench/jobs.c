@@ -4,5 +4,11 @@
 #include "bench/job.h"
 
 const struct bench_job *const bench_jobs[] = {
-    &bench_job_nop, &bench_job_read, &bench_job_write, &bench_job_commit, &bench_job_fix, NULL,
+    &bench_job_nop,
+    &bench_job_read,
+    &bench_job_write,
+    &bench_job_commit,
+    &bench_job_fix,
+    &bench_job_lookup,
+    NULL,
 };
