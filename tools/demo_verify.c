@@ -21,7 +21,8 @@ struct check {
     struct keel_store *store;
     const struct demo_map *map;
     struct demo_verdict *verdict;
-    struct demo_entry *entries; /* DEMO_RING, of the writer being checked */
+    struct demo_entry *entries; /* room for DEMO_RING, of the writer being checked */
+    uint64_t entry_count;       /* those of the pages that it has */
     struct demo_journal_page page;
 };
 
@@ -48,8 +49,12 @@ static void read_journal(struct check *check, const struct demo_slot_page *slot,
 {
     keel_ignore(keel_page_prefetch(check->ctx, keel_store_space(check->store), slot->journal, 64),
                 "a hint");
-    memset(check->entries, 0, DEMO_RING * sizeof(*check->entries));
-    for (uint32_t i = 0; i < DEMO_JOURNAL_PAGES && slot->journal[i]; i++) {
+    uint32_t pages = 0;
+    while (pages < DEMO_JOURNAL_PAGES && slot->journal[pages])
+        pages++;
+    check->entry_count = (uint64_t)pages * DEMO_ENTRIES;
+    memset(check->entries, 0, check->entry_count * sizeof(*check->entries));
+    for (uint32_t i = 0; i < pages; i++) {
         if (i % 64 == 0 && i + 128 <= DEMO_JOURNAL_PAGES)
             keel_ignore(keel_page_prefetch(check->ctx, keel_store_space(check->store),
                                            slot->journal + i + 64, 64),
@@ -69,7 +74,7 @@ static void read_journal(struct check *check, const struct demo_slot_page *slot,
         memcpy(check->entries + (size_t)i * DEMO_ENTRIES, check->page.entries,
                sizeof(check->page.entries));
     }
-    for (uint64_t i = 0; i < DEMO_RING; i++) {
+    for (uint64_t i = 0; i < check->entry_count; i++) {
         if (check->entries[i].seq > traces->entry_seq)
             traces->entry_seq = check->entries[i].seq;
     }
@@ -99,7 +104,10 @@ static void read_slot(struct check *check, struct traces *traces)
 /* A later transaction of the ring may have taken the place: then chain and slot speak for it. */
 static bool entry_has(const struct check *check, const struct traces *traces, uint64_t seq)
 {
-    const struct demo_entry *entry = &check->entries[(seq - 1) % DEMO_RING];
+    uint64_t place = (seq - 1) % DEMO_RING;
+    if (place >= check->entry_count)
+        return false;
+    const struct demo_entry *entry = &check->entries[place];
     bool same_place = entry->seq >= seq && (entry->seq - seq) % DEMO_RING == 0;
     return same_place && entry->hash == demo_hash(check->map->salt, traces->writer, entry->seq);
 }

@@ -5,7 +5,8 @@
  *
  *   lab_crash_load PATH SYNC [COMMITS [WRITERS [BUG]]]
  *
- * PATH: a folder that is made, in a file system on the recorded disk. SYNC: dsync, link, flush.
+ * PATH: a folder that is made, in a file system on the recorded disk; or that disk itself, whose
+ * content is lost. SYNC: dsync, link, flush.
  * BUG: plant one of base/bug.h. Log and page file are small, so that the log goes around and
  * checkpoints happen.
  */
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <keel/keel.h>
 
@@ -94,6 +96,16 @@ static int create(struct load *load, struct keel_ctx *ctx, uint32_t writers)
     return rc;
 }
 
+/* On a disk the recording begins before the store is made, in files when they are there. */
+static bool begin(struct load *load, struct keel_ctx *ctx, uint32_t writers)
+{
+    struct stat st;
+    if (stat(load->path, &st) != 0 || !S_ISBLK(st.st_mode))
+        return create(load, ctx, writers) == 0 && recording_start() && recording_begin(load->path);
+    load->options.overwrite = true;
+    return recording_start() && recording_begin(load->path) && create(load, ctx, writers) == 0;
+}
+
 static int work(struct load *load, struct keel_ctx *ctx, uint32_t writers)
 {
     struct thread thread[WRITERS_LIMIT];
@@ -165,7 +177,7 @@ int main(int argc, char **argv)
     int rc = keel_ctx_open(NULL, &ctx);
     if (rc)
         return fail(&load, "context", rc) != 0;
-    if (create(&load, ctx, writers) || !recording_start() || !recording_store(load.path))
+    if (!begin(&load, ctx, writers))
         return 1;
     rc = work(&load, ctx, writers);
     keel_ctx_close(ctx);

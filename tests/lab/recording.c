@@ -19,12 +19,14 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "tools/crash/history.h"
 
-#define TRACING     "/sys/kernel/tracing"
-#define BUFFER_KB   "32768" /* per CPU */
-#define EXTENTS_MAX 64u
-#define COOKIE_NAME "recording"
+#define TRACING      "/sys/kernel/tracing"
+#define BUFFER_KB    "32768" /* per CPU */
+#define EXTENTS_MAX  64u
+#define COOKIE_NAME  "recording"
+#define COOKIE_BYTES 4096
 
 static int marker = -1;
 
@@ -97,8 +99,8 @@ static bool read_line(char *ret, size_t room, const char *format, ...)
     return true;
 }
 
-/* "begin DEVICE NSID LBA_BYTES" of the disk with this number. */
-static bool mark_begin(dev_t device)
+/* "begin DEVICE NSID LBA_BYTES ID" of the disk with this number. */
+static bool mark_begin(dev_t device, const char *id)
 {
     char link[256], folder[64], nsid[16], lba[16];
     snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u", major(device), minor(device));
@@ -113,7 +115,7 @@ static bool mark_begin(dev_t device)
     if (!read_line(nsid, sizeof(nsid), "%s/nsid", folder) ||
         !read_line(lba, sizeof(lba), "%s/queue/logical_block_size", folder))
         return false;
-    recording_mark("begin %.*s %s %s", (int)(end - name), name, nsid, lba);
+    recording_mark("begin %.*s %s %s %s", (int)(end - name), name, nsid, lba, id);
     return true;
 }
 
@@ -155,51 +157,54 @@ static bool mark_regions(const char *folder, const char *name)
 
 /* ---------------------------------------------------------------- begin, end */
 
-/* A block of its own beside the store; written once before, so that writing it again is one
- * command. */
-static int open_cookie(const char *folder, void *block)
+/* The block's place: on a disk its first, else a file of its own beside the store, which is written
+ * once before, so that writing it again is one command. -1: complained. */
+static int open_cookie(const char *path, bool disk, void *block)
 {
-    char path[512];
-    snprintf(path, sizeof(path), "%s/../" COOKIE_NAME, folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -1;
-    memset(block, 1, 4096);
-    if (pwrite(fd, block, 4096, 0) == 4096 && fsync(fd) == 0 && syncfs(fd) == 0)
+    char name[512];
+    snprintf(name, sizeof(name), "%s/../" COOKIE_NAME, path);
+    int fd = open(disk ? path : name, O_RDWR | O_DIRECT | O_CLOEXEC | (disk ? 0 : O_CREAT), 0600);
+    memset(block, 1, COOKIE_BYTES);
+    if (fd >= 0 && pwrite(fd, block, COOKIE_BYTES, 0) == COOKIE_BYTES && fsync(fd) == 0 &&
+        (disk || syncfs(fd) == 0))
         return fd;
-    close(fd);
+    complain("the cookie");
+    if (fd >= 0)
+        close(fd);
     return -1;
 }
 
-bool recording_store(const char *folder)
+static bool mark_disk(int fd)
 {
-    static _Alignas(4096) char block[4096];
-    struct stat st;
-    int fd = open_cookie(folder, block);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return complain("the cookie");
-    if (!mark_regions(folder, "store.keel") || !mark_regions(folder, "wal.keel") ||
-        !mark_regions(folder, "pages.keel") || !mark_begin(st.st_dev))
-        return false;
-    memset(block, 0, sizeof(block));
-    memcpy(block, CRASH_COOKIE, strlen(CRASH_COOKIE));
-    bool good = pwrite(fd, block, sizeof(block), 0) == (ssize_t)sizeof(block) && fsync(fd) == 0;
-    close(fd);
-    return good || complain("the cookie");
+    uint64_t bytes;
+    if (ioctl(fd, BLKGETSIZE64, &bytes) != 0)
+        return complain("the disk's size");
+    recording_mark("region disk %" PRIu64 " 0 0 %" PRIu64, bytes, bytes);
+    return true;
 }
 
-bool recording_disk(const char *path)
+bool recording_begin(const char *path)
 {
+    static _Alignas(COOKIE_BYTES) char block[COOKIE_BYTES];
     struct stat st;
-    uint64_t bytes;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fstat(fd, &st) == 0 && ioctl(fd, BLKGETSIZE64, &bytes) == 0;
-    if (fd >= 0)
-        close(fd);
-    if (!good)
+    char id[20];
+    if (stat(path, &st) != 0)
         return complain("%s", path);
-    recording_mark("region disk %" PRIu64 " 0 0 %" PRIu64, bytes, bytes);
-    return mark_begin(st.st_rdev);
+    bool disk = S_ISBLK(st.st_mode);
+    int fd = open_cookie(path, disk, block);
+    if (fd < 0)
+        return false;
+    bool good = disk ? mark_disk(fd)
+                     : mark_regions(path, "store.keel") && mark_regions(path, "wal.keel") &&
+                           mark_regions(path, "pages.keel");
+    snprintf(id, sizeof(id), "%" PRIx64, clock_now_ns());
+    good = good && mark_begin(disk ? st.st_rdev : st.st_dev, id);
+    memset(block, 0, sizeof(block));
+    snprintf(block, sizeof(block), CRASH_COOKIE "%s\n", id);
+    if (good && (pwrite(fd, block, COOKIE_BYTES, 0) != COOKIE_BYTES || fsync(fd) != 0))
+        good = complain("the cookie");
+    close(fd);
+    return good;
 }
 
 bool recording_stop(void)

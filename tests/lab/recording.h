@@ -2,7 +2,7 @@
  * The guest's part of a recording for `keel crash replay`: the trace of NVMe commands with marks in
  * it, and what the replay has to know of a store's files. tools/crash/history.h has the marks.
  *
- *   recording_start; recording_store or recording_disk; work, with recording_mark; recording_stop
+ *   recording_start; recording_begin; work, with recording_mark; recording_stop
  *
  * One recording per process. Every function prints what went wrong and returns false.
  */
@@ -15,11 +15,10 @@
 /* Empty the kernel's trace and start it: NVMe commands and marks, in one total order. */
 bool recording_start(void);
 
-/* The recording begins here, of a store in files: where their bytes lie on the disk, and the block
- * by which the replay finds this place in the log of writes. The store is closed. */
-bool recording_store(const char *folder);
-/* The recording begins here, of a whole disk to which nothing was written before. */
-bool recording_disk(const char *path);
+/* The recording begins here. path: a closed store in a folder, of whose files the replay has to
+ * know where they lie on the disk; or a whole disk, whose first block is overwritten. The block by
+ * which the replay finds this place in the log of writes is written, beside the store. */
+bool recording_begin(const char *path);
 
 /* "keel: " and a line of text into the trace. Any thread; traps when the kernel does not take it.
  */

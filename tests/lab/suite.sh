@@ -24,9 +24,15 @@ prepare() {
 		patiently dd if=/dev/zero of=$disk bs=1M count=1 conv=fsync
 		return
 		;;
-	ext4) patiently mkfs.ext4 -q -F -E lazy_itable_init=1 $disk ;;
-	xfs) modprobe xfs && patiently mkfs.xfs -q -f $disk ;;
-	esac && mount -t "$1" $disk /mnt && cd /mnt
+	ext4) # ext4 shall not write its tables in the background either: the disk is the row's alone
+		options=noinit_itable
+		patiently mkfs.ext4 -q -F -E lazy_itable_init=1 $disk
+		;;
+	xfs)
+		options=defaults
+		modprobe xfs && patiently mkfs.xfs -q -f $disk
+		;;
+	esac && mount -t "$1" -o "$options" $disk /mnt && cd /mnt
 }
 
 leave() {
@@ -38,8 +44,8 @@ leave() {
 run_row() {
 	name=$1
 	row=$(grep "^$name *|" $table)
-	place=$(echo "$row" | cut -d'|' -f3 | tr -d ' ')
-	command=$(echo "$row" | cut -d'|' -f4- | sed 's/^ *//')
+	place=$(echo "$row" | cut -d'|' -f4 | tr -d ' ')
+	command=$(echo "$row" | cut -d'|' -f6- | sed 's/^ *//')
 	start=$(cut -d' ' -f1 /proc/uptime)
 
 	echo "@@begin $name"

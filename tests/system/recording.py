@@ -86,7 +86,7 @@ def step(recording, kind, block):
 def main():
     kind, log = sys.argv[1:3]
     recording = Recording()
-    recording.mark("begin nvme0 1 512")
+    recording.mark("begin nvme0 1 512 x")
     for block in range(1, BLOCKS + 1):
         step(recording, kind, block)
     recording.mark("end")

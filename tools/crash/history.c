@@ -46,7 +46,7 @@ struct crash_input {
     bool traced;
     struct region region[REGIONS_MAX];
     uint32_t regions;
-    char device[12];
+    char device[12], id[20]; /* of the begin */
     uint32_t nsid;
     uint64_t lba_bytes;
     uint32_t log_begin;   /* first entry that is not base */
@@ -144,8 +144,8 @@ static int add_mark(struct crash_history *history, const char *text)
 
 static bool is_begin(struct crash_input *input, const char *text)
 {
-    return sscanf(text, "begin %11s %" SCNu32 " %" SCNu64, input->device, &input->nsid,
-                  &input->lba_bytes) == 3;
+    return sscanf(text, "begin %11s %" SCNu32 " %" SCNu64 " %19s", input->device, &input->nsid,
+                  &input->lba_bytes, input->id) == 4;
 }
 
 #define MARK_BYTES_MAX 400u /* less than a sector, so that a zero follows */
@@ -177,8 +177,8 @@ static int trace_regions(struct crash_history *history)
         }
     }
     if (!begun)
-        return refuse(input, KEEL_EFORMAT, "the trace has no mark '%sbegin DEVICE NSID LBA_BYTES'",
-                      COMMAND_MARK);
+        return refuse(input, KEEL_EFORMAT,
+                      "the trace has no mark '%sbegin DEVICE NSID LBA_BYTES ID'", COMMAND_MARK);
     if (input->lba_bytes < 512 || input->lba_bytes % 512)
         return refuse(input, KEEL_EFORMAT, "LBAs of %" PRIu64 " bytes", input->lba_bytes);
     return 0;
@@ -213,11 +213,11 @@ static int whole_disk(struct crash_history *history, uint64_t disk_bytes)
 
 static void find_cookie(struct crash_input *input)
 {
-    size_t len = strlen(CRASH_COOKIE);
+    char cookie[sizeof(CRASH_COOKIE) + sizeof(input->id)];
+    size_t len = (size_t)snprintf(cookie, sizeof(cookie), CRASH_COOKIE "%s\n", input->id);
     for (uint32_t i = 0; i < input->log.count; i++) {
         const struct write_entry *entry = &input->log.entry[i];
-        if (is_write(entry) && entry->len_bytes >= len &&
-            memcmp(entry->data, CRASH_COOKIE, len) == 0)
+        if (is_write(entry) && entry->len_bytes >= len && memcmp(entry->data, cookie, len) == 0)
             input->log_begin = i;
     }
 }

@@ -7,7 +7,7 @@
  * write is in flight between the entry before it and its own.
  *
  * Marks of the recording program, lines "keel: ..." in the trace or in the log:
- *   begin DEVICE NSID LBA_BYTES     the recording begins; which device, and its LBA
+ *   begin DEVICE NSID LBA_BYTES ID  the recording begins; which device, its LBA, a word of its own
  *   ready                           states are made from here on; without it, from "begin" on
  *   region NAME FILE_BYTES FILE_OFFSET DISK_OFFSET BYTES
  *                                   these bytes of the disk are those of file NAME; with regions,
@@ -16,15 +16,16 @@
  *   anything else                   is kept with the moment at which it was made
  *
  * What was written before the recording began: a log may start earlier than the trace. Then the
- * program writes one block that starts with CRASH_COOKIE as its first write after "begin"; all
- * entries before the last such one are what the disk held.
+ * program writes one block that starts with CRASH_COOKIE and the ID as its first write after
+ * "begin"; all entries before the last such one are what the disk held. One log may so hold several
+ * recordings.
  */
 #ifndef KEEL_TOOLS_CRASH_HISTORY_H
 #define KEEL_TOOLS_CRASH_HISTORY_H
 
 #include <keel/sim.h>
 
-#define CRASH_COOKIE    "keel: the recording begins here\n"
+#define CRASH_COOKIE    "keel: here begins the recording "
 #define CRASH_FILES_MAX 8u
 #define CRASH_NAME_MAX  64u
 
