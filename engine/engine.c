@@ -340,6 +340,7 @@ static int open_parts(struct keel_ctx *ctx, const char *path, struct keel_store 
     rc = stats_publish_open(store, path);
     if (rc)
         return store_error(info, rc, "publish statistics", store->stats.name);
+    store->open_ns = clock_now_ns() - store->begun_ns; /* before another thread can tell it */
     rc = background_start(store);
     return rc ? store_error(info, rc, "background", "thread") : 0;
 }
@@ -360,6 +361,7 @@ int keel_open(struct keel_ctx *ctx, const char *path, const struct keel_options 
     if (!store)
         return -ENOMEM;
     store->config = config;
+    store->begun_ns = begun_ns;
     checkpoint_init(store);
 
     rc = open_parts(ctx, path, store, info);
@@ -369,7 +371,6 @@ int keel_open(struct keel_ctx *ctx, const char *path, const struct keel_options 
         keel_ignore(take_apart(ctx, store), "the first failure is what is reported");
         return rc;
     }
-    store->open_ns = clock_now_ns() - begun_ns;
     *ret = store;
     return 0;
 }

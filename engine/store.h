@@ -57,7 +57,8 @@ struct keel_store {
     struct keel_pagecache *cache;
     struct keel_space *space;
     uint32_t page_len; /* user part of a page */
-    uint64_t recovered_groups, recovered_pages, open_ns;
+    uint64_t recovered_groups, recovered_pages;
+    uint64_t begun_ns, open_ns; /* when opening began; how long it took */
 
     /* the superblock: set at open, then only by the thread that grows the space */
     struct keel_quad quad;
