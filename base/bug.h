@@ -22,14 +22,21 @@ X(NO_EPOCH_STEP,                 "no-epoch-step",                 "recovery appe
 X(FSYNC_ERROR_IGNORED,           "fsync-error-ignored",           "a failed sync or synced write of the log counts as done (W4)") \
 X(CHECKPOINT_WITHOUT_PAGE_FLUSH, "checkpoint-without-page-flush", "the redo LSN moves before the page file is synced (E3)") \
 X(RECOVERY_WITHOUT_FLUSH,        "recovery-without-flush",        "recovery trusts what it reads out of a volatile cache (E2)")
+
+/* Mistakes of the scheduler, which lose no bytes; sim/sched_proof.c must catch them. */
+#define SEEDED_BUGS_OF_SCHED(X) \
+X(NO_CAP,        "no-cap",        "nothing holds back what is in flight below READ") \
+X(COST_BY_COUNT, "cost-by-count", "each request costs the same, whatever its size") \
+X(NO_REJOIN,     "no-rejoin",     "who was idle keeps its old tag, and takes all until it has caught up") \
+X(NO_MERGE,      "no-merge",      "adjacent pages go one by one")
 /* clang-format on */
 
 enum seeded_bug {
     SEEDED_BUG_NONE = 0,
 #define SEEDED_BUG_MEMBER(name, text, mistake) SEEDED_BUG_##name,
-    SEEDED_BUGS(SEEDED_BUG_MEMBER)
+    SEEDED_BUGS(SEEDED_BUG_MEMBER) SEEDED_BUG_COUNT,
+    SEEDED_BUGS_OF_SCHED(SEEDED_BUG_MEMBER)
 #undef SEEDED_BUG_MEMBER
-        SEEDED_BUG_COUNT
 };
 
 #ifdef KEEL_SEEDED_BUGS

@@ -23,6 +23,7 @@ X(WAL,          "the log's segments, epochs and holders") \
 X(CTX_REGISTRY, "which contexts exist") \
 X(REAP,         "one reaper per ring") \
 X(SUBMIT,       "one submitter per ring") \
+X(SCHED,        "the scheduler of a disk") \
 X(DONE,         "a context's finished requests") \
 X(SIM,          "the simulated device") \
 X(LEAF,         "short sections that take nothing else")

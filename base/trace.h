@@ -50,9 +50,11 @@ extern _Thread_local struct trace_ring trace_ring_self __attribute__((visibility
 
 void trace_begin(struct trace_ring *ring);
 
-/* Record an event of this thread. op: a constant string or NULL. */
-static inline void trace_record(enum trace_event event, uint64_t id, const char *op,
-                                uint64_t offset, uint64_t len, int64_t res)
+/* Record an event of this thread that happened at ticks of clock_ticks(): for who records several
+ * at one time, since reading the counter costs more than the rest. op: a constant string or NULL.
+ */
+static inline void trace_record_at(uint64_t ticks, enum trace_event event, uint64_t id,
+                                   const char *op, uint64_t offset, uint64_t len, int64_t res)
 {
     struct trace_ring *ring = &trace_ring_self;
 
@@ -66,7 +68,7 @@ static inline void trace_record(enum trace_event event, uint64_t id, const char 
         trace_begin(ring);
 
     struct trace_entry *entry = &ring->entry[ring->count++ % TRACE_RING_MAX];
-    entry->ticks = ring->clock_ns ? ring->clock_ns() : clock_ticks();
+    entry->ticks = ring->clock_ns ? ring->clock_ns() : ticks;
     entry->id = id;
     entry->op = op;
     entry->offset = offset;
@@ -75,9 +77,18 @@ static inline void trace_record(enum trace_event event, uint64_t id, const char 
     entry->event = (uint32_t)event;
 }
 
+/* Record an event that happens now. */
+static inline void trace_record(enum trace_event event, uint64_t id, const char *op,
+                                uint64_t offset, uint64_t len, int64_t res)
+{
+    trace_record_at(clock_ticks(), event, id, op, offset, len, res);
+}
+
 /* TRACE(IO_SUBMIT, id, "read", offset, len, 0): EVENT is a name of the table, without prefix. */
 #define TRACE(EVENT, id, op, offset, len, res) \
     trace_record(TRACE_##EVENT, (id), (op), (offset), (len), (res))
+#define TRACE_AT(ticks, EVENT, id, op, offset, len, res) \
+    trace_record_at((ticks), TRACE_##EVENT, (id), (op), (offset), (len), (res))
 
 /* An object's id from its address, for objects that have no number. */
 static inline uint64_t trace_id(const void *object)

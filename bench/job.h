@@ -130,6 +130,9 @@ int bench_rounds(const struct bench_job *job, const struct bench_options *option
                  const struct bench_peer *const *peers, uint32_t peer_count,
                  struct bench_report *report);
 
+/* Put a mode in force on the disk below device. 0 or a negative code. */
+int bench_sched_set(struct keel_device *device, enum bench_sched sched);
+
 /* The sync method that our log chose, for peers that sync the same way: never AUTO. */
 enum keel_sync_method bench_sync_of(const struct bench_report *report);
 

@@ -22,6 +22,20 @@ enum keel_sync_method bench_sync_of(const struct bench_report *report)
     return sync;
 }
 
+int bench_sched_set(struct keel_device *device, enum bench_sched sched)
+{
+    static const enum keel_sched_mode modes[] = {
+        [BENCH_SCHED_OFF] = KEEL_SCHED_OFF,
+        [BENCH_SCHED_STATIC] = KEEL_SCHED_STATIC,
+        [BENCH_SCHED_ADAPTIVE] = KEEL_SCHED_ADAPTIVE,
+    };
+    struct keel_sched_options options;
+
+    keel_sched_get(device, &options);
+    options.mode = modes[sched];
+    return keel_sched_set(device, &options);
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;

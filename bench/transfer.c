@@ -305,7 +305,11 @@ static int run_threads(struct job *job)
         hist_merge(&round, &threads[i].latency);
     }
     pthread_barrier_destroy(&job->ready);
+    struct keel_sched_options sched;
+    keel_sched_get(job->device, &sched);
     job->report->path = threads[0].path;
+    snprintf(job->report->path.sched, sizeof(job->report->path.sched), "%s",
+             keel_sched_mode_name(sched.mode));
     mem_free(threads);
     int error = atomic_load(&job->error);
     if (error)
@@ -336,7 +340,9 @@ static int transfer_round(struct bench_run *run)
     }
     uint64_t bs = job->op == KEEL_OP_NOP ? KEEL_BLOCK_BYTES : run->options->bs_bytes;
     job->blocks = keel_device_info(job->device)->size_bytes / bs;
-    rc = job->blocks > 0 ? run_threads(job) : KEEL_ERANGE;
+    rc = job->blocks > 0 ? bench_sched_set(job->device, run->options->sched) : KEEL_ERANGE;
+    if (rc == 0)
+        rc = run_threads(job);
     keel_device_close(job->device);
     keel_ctx_close(ctx);
     return rc ? cli_error(run->options->command, path, rc, NULL) : 0;
@@ -397,8 +403,8 @@ const struct bench_job bench_job_nop = {
     .name = "nop",
     .summary = "the software's ceiling: no-ops through scheduler and method",
     .unit = "no-op",
-    .takes = BENCH_THREADS | BENCH_DEPTH | BENCH_BATCH | BENCH_METHOD,
-    .defaults = {.threads = 1, .depth = 32, .batch = 32},
+    .takes = BENCH_THREADS | BENCH_DEPTH | BENCH_BATCH | BENCH_METHOD | BENCH_SCHED,
+    .defaults = {.threads = 1, .depth = 32, .batch = 32, .sched = BENCH_SCHED_ADAPTIVE},
     .peers = nop_peers,
     .begin = nop_begin,
     .round = transfer_round,
@@ -408,7 +414,7 @@ const struct bench_job bench_job_nop = {
 
 #define TRANSFER_TAKES                                                                  \
     (BENCH_THREADS | BENCH_DEPTH | BENCH_BS | BENCH_BATCH | BENCH_DATA | BENCH_METHOD | \
-     BENCH_IOPOLL)
+     BENCH_IOPOLL | BENCH_SCHED)
 #define TRANSFER_DEFAULTS                                                                   \
     {                                                                                       \
         .threads = 1, .depth = 128, .batch = 32, .bs_bytes = 4096, .data_bytes = 1ull << 30 \

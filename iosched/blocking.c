@@ -35,16 +35,18 @@ static int32_t write_dsync(int fd, const struct iovec *iov, off_t offset)
 
 static int32_t carry_out(const struct keel_io *io, const struct ios_step *step)
 {
-    struct iovec iov = {.iov_base = step->buf, .iov_len = step->len_bytes};
+    const struct iovec one = {.iov_base = step->buf, .iov_len = step->len_bytes};
+    const struct iovec *iov = step->iov_count ? step->iov : &one;
+    int count = step->iov_count ? (int)step->iov_count : 1;
     off_t offset = (off_t)step->offset_bytes;
 
     switch (step->op) {
     case KEEL_OP_READ:
-        return result(preadv2(io->device->fd, &iov, 1, offset, 0));
+        return result(preadv2(io->device->fd, iov, count, offset, 0));
     case KEEL_OP_WRITE:
         if (step->dsync)
-            return write_dsync(io->device->fd, &iov, offset);
-        return result(pwritev2(io->device->fd, &iov, 1, offset, 0));
+            return write_dsync(io->device->fd, iov, offset);
+        return result(pwritev2(io->device->fd, iov, count, offset, 0));
     case KEEL_OP_SYNC:
         return result(fdatasync(io->device->fd));
     case KEEL_OP_NOP:

@@ -66,7 +66,7 @@ static bool nothing_queued_or_submitted(void *arg)
     struct keel_ctx *ctx = arg;
 
     lock_acquire(&ctx->submit);
-    bool nothing = ctx->queued == 0 && ctx->in_flight == 0;
+    bool nothing = ios_inbox_empty(ctx) && ctx->queued == 0 && ctx->in_flight == 0;
     lock_release(&ctx->submit);
     return nothing;
 }
@@ -189,6 +189,8 @@ static int check_options(const struct keel_ctx_options *options)
 static void free_memory(struct keel_ctx *ctx)
 {
     mem_free(ctx->raw_events);
+    mem_free(ctx->iovs);
+    mem_free(ctx->lanes);
     mem_free(ctx->freed_slots);
     mem_free(ctx->free_slots);
     mem_free(ctx->slots);
@@ -207,7 +209,8 @@ static int alloc_ctx(const struct keel_ctx_options *options, struct keel_ctx **r
     ctx->slots = mem_alloc(ctx->depth * sizeof(*ctx->slots));
     ctx->free_slots = mem_alloc(ctx->depth * sizeof(*ctx->free_slots));
     ctx->freed_slots = mem_alloc(ctx->depth * sizeof(*ctx->freed_slots));
-    if (!ctx->slots || !ctx->free_slots || !ctx->freed_slots) {
+    ctx->lanes = mem_alloc_aligned(MEM_CACHE_LINE, IOS_LANES_MAX * sizeof(*ctx->lanes));
+    if (!ctx->slots || !ctx->free_slots || !ctx->freed_slots || !ctx->lanes) {
         free_memory(ctx);
         return -ENOMEM;
     }
@@ -215,6 +218,8 @@ static int alloc_ctx(const struct keel_ctx_options *options, struct keel_ctx **r
     for (uint32_t i = 0; i < ctx->depth; i++)
         ctx->free_slots[i] = ctx->depth - 1 - i;
     ctx->free_count = ctx->depth;
+    ctx->lanes[0].ctx = ctx;
+    atomic_store_explicit(&ctx->lane_count, 1, memory_order_relaxed);
     ctx->kind = options->kind;
     ctx->fixed = options->fixed;
     ctx->iopoll = options->iopoll;
@@ -309,6 +314,15 @@ int keel_ctx_open(const struct keel_ctx_options *options, struct keel_ctx **ret)
         }
     }
 
+    if (ctx->method->iov_max > 1) {
+        ctx->iovs = mem_alloc(ctx->depth * IOS_CHAIN_MAX * sizeof(*ctx->iovs));
+        if (!ctx->iovs) {
+            ctx->method->detach(ctx);
+            rc = -ENOMEM;
+            goto fail;
+        }
+    }
+
     join_thread(ctx);
     ios_registry_lock();
     ctx->number = ++opened;
@@ -389,6 +403,7 @@ void keel_ctx_close(struct keel_ctx *ctx)
     ios_run_ready(ctx, 0);
 
     leave_registry(ctx);
+    ios_lanes_close(ctx);
     if (list_linked(&ctx->thread_link))
         list_remove(&ctx->thread_link);
     KEEL_INV(I3, ctx->queued == 0 && ctx->in_flight == 0);

@@ -17,8 +17,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "iosched/device.h"
+#include "iosched/lane.h"
 #include "iosched/method.h"
 #include "iosched/request.h"
 #include "keel/iosched.h"
@@ -29,6 +32,7 @@
 #define IOS_QUEUE_DEFAULT  16384u
 #define IOS_RAW_EVENTS_MAX 1024u /* raw completions that wait for the owner; a power of two */
 #define IOS_POLL_FDS_MAX   16u   /* descriptors one keel_ctx_poll can wait for */
+#define IOS_INBOX_MAX      256u  /* submitted by the owner without a lock; a power of two */
 
 /* A place in flight. gen goes into the user data, so that an answer to a former use is caught. */
 struct ios_slot {
@@ -78,11 +82,15 @@ struct keel_ctx {
 
     /* under submit */
     struct lock submit;
-    struct ios_queue queues[KEEL_CLASS_COUNT];
-    struct ios_queue aborted; /* cancelled or refused: completed by the next turn */
-    uint32_t queued;          /* on any of these */
-    uint32_t next_class;      /* round robin among the classes below the log's */
-    uint32_t in_flight;       /* slots taken and not yet given back */
+    struct ios_lane *lanes;      /* IOS_LANES_MAX; the first is the plain one */
+    _Atomic uint32_t lane_count; /* relaxed; more of them under submit, read in the role too */
+    uint32_t lane_first;         /* which one begins next */
+    struct ios_queue aborted;    /* cancelled or refused: completed by the next turn */
+    _Atomic uint32_t queued;     /* on lanes and aborted; relaxed, the owner reads it without */
+    uint64_t now_ns;             /* the clock, read at most once in a dispatch; 0: not yet */
+    uint64_t ticks;              /* the same for the trace */
+    struct iovec *iovs;          /* IOS_CHAIN_MAX for each slot; NULL where iov_max is 1 at most */
+    uint32_t in_flight;          /* slots taken and not yet given back */
     uint32_t free_count;
     uint32_t *free_slots; /* stack */
     struct list raws;     /* keel_raw in flight */
@@ -95,7 +103,22 @@ struct keel_ctx {
     struct ios_queue finished; /* complete, not yet handed over */
     uint32_t *freed_slots;     /* stack, given back under submit at the end of a turn */
     uint32_t freed_count;
-    uint64_t handed; /* requests handed over so far */
+    uint64_t handed;     /* requests handed over so far */
+    uint64_t done_at_ns; /* the clock, read once for all that came back in a turn; 0: not yet */
+    uint64_t done_ticks; /* the same for the trace */
+
+    /*
+     * The inbox: what the owner submits goes here without a lock, and onto lanes by the next one
+     * who dispatches. inbox_claim is stored by the owner before the request can be seen as QUEUED
+     * (whose release store orders it), inbox_tail with release when it is in its place, and loaded
+     * with acquire under submit. Who finds them different waits for the owner, which is between
+     * two instructions. inbox_head is stored with release under submit, and loaded with acquire by
+     * the owner: the place is free.
+     */
+    _Alignas(64) _Atomic uint32_t inbox_claim;
+    _Atomic uint32_t inbox_tail;
+    _Atomic uint32_t inbox_head;
+    struct keel_io *inbox[IOS_INBOX_MAX];
 
     /* under done_lock */
     struct lock done_lock;
@@ -161,16 +184,38 @@ void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), cons
 
 /* ------------------------------------------------------------- dispatch.c */
 
-/* What the dispatcher decides upon; a plain value, so that the policy is a pure function. */
-struct ios_view {
-    uint32_t waiting[KEEL_CLASS_COUNT]; /* queued per class */
-    uint32_t slots_free;
-    uint32_t reserved;
-    uint32_t next_class;
-};
+/* Give the request a slot and push it, with what rides on it. False: the method takes no more now,
+ * and all is as before. When it is refused for good it is among the aborted. Submit lock held. */
+bool ios_push(struct keel_ctx *ctx, struct keel_io *io);
 
-/* Class to take the next request from, or KEEL_CLASS_COUNT for none. */
-uint32_t ios_pick(const struct ios_view *view);
+/* From the inbox onto lanes. Submit lock held. False: the owner is just putting something in. */
+bool ios_inbox_take_locked(struct keel_ctx *ctx);
+
+/* Nothing is in the inbox, nor about to be. Submit lock held. */
+static inline bool ios_inbox_empty(const struct keel_ctx *ctx)
+{
+    return atomic_load_explicit(&ctx->inbox_claim, memory_order_relaxed) ==
+           atomic_load_explicit(&ctx->inbox_head, memory_order_relaxed);
+}
+
+/* If it is still queued, on with it in class cls (keel_ioref_promote). */
+void ios_promote(struct keel_ctx *ctx, struct keel_ioref ref, enum keel_class cls);
+
+/* A command that carried several requests came back (merge.c). Role held. */
+void ios_chain_done(struct keel_ctx *ctx, struct keel_io *head, int32_t res);
+
+static inline uint64_t ios_clock(const struct keel_ctx *ctx)
+{
+    return ctx->method->now_ns ? ctx->method->now_ns(ctx) : clock_now_ns();
+}
+
+/* The clock, read once for all of a dispatch. Submit lock held. */
+static inline uint64_t ios_now(struct keel_ctx *ctx)
+{
+    if (ctx->now_ns == 0)
+        ctx->now_ns = ios_clock(ctx);
+    return ctx->now_ns;
+}
 
 /* Push what may go and flush; the holder of the role also gives slots back. Submit lock held.
  * Returns how many were pushed. */

@@ -459,6 +459,13 @@ int keel_device_open(struct keel_ctx *ctx, const char *path,
         device->files->close(device);
         goto fail;
     }
+    device->sched =
+        ios_sched_get(ctx->sim, device->info.dev_major, device->info.dev_minor, ios_clock(ctx));
+    if (!device->sched) {
+        rc = -ENOMEM;
+        device->files->close(device);
+        goto fail;
+    }
     device->id = take_number();
     TRACE(DEV_OPEN, trace_id(device), NULL, 0, device->info.size_bytes, 0);
     *ret = device;
@@ -484,6 +491,7 @@ void keel_device_close(struct keel_device *device)
     KEEL_ASSERT(__atomic_load_n(&device->parts, __ATOMIC_ACQUIRE) == 0); /* pairs with the above */
     give_number_back(device);
     device->files->close(device);
+    ios_sched_put(device->sched);
     mem_free(device);
 }
 

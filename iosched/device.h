@@ -13,6 +13,7 @@
 #include "keel/iosched.h"
 
 struct ios_files;
+struct ios_sched;
 
 #define IOS_DEVICE_IDS_MAX 256 /* devices beyond it are used without registration */
 
@@ -22,6 +23,7 @@ struct keel_device {
     int fd;            /* -1 under sim */
     int32_t id;        /* -1: no number was free */
     void *method_data; /* the files' own (sim) */
+    struct ios_sched *sched;
 
     /* A part (keel_device_part) borrows all of the above from the whole; constant. */
     struct keel_device *whole; /* NULL: it is one */

@@ -35,11 +35,14 @@
  * Invariants: I1 (one holder), I4, I6.
  */
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
+#include <time.h>
 
 #include "base/assert.h"
 #include "base/trace.h"
 #include "iosched/ctx.h"
+#include "keel/sched.h"
 
 /* ------------------------------------------------------------- the role */
 
@@ -118,18 +121,30 @@ static void give_back(struct keel_ctx *ctx, struct keel_io *io)
     atomic_store_explicit(&ctx->running, NULL, memory_order_release);
 }
 
+/* Does the owner hold the role itself, and have nothing on the way? Then what is finished need not
+ * go through the list that others put things on. Only the holder of the role adds to that. */
+static bool straight(const struct keel_ctx *ctx)
+{
+    return ctx->owner == ios_thread_self() && ctx->polling && ctx->done.count == 0;
+}
+
 uint32_t ios_hand_over(struct keel_ctx *ctx)
 {
     struct ios_queue owners = {0};
+    bool mine = ctx->kind == KEEL_CTX_THREAD && straight(ctx);
     uint32_t count = 0;
     struct keel_io *io;
 
     while ((io = ios_queue_pop(&ctx->finished)) != NULL) {
         count++;
-        if (io->done && !(io->flags & KEEL_IO_ANY_THREAD))
-            ios_queue_push_tail(&owners, io);
-        else
+        if (!io->done || (io->flags & KEEL_IO_ANY_THREAD)) {
             give_back(ctx, io);
+        } else if (mine) {
+            ios_request_move(io, KEEL_IO_DONE);
+            ios_queue_push_tail(&ctx->ready, io);
+        } else {
+            ios_queue_push_tail(&owners, io);
+        }
     }
     if (owners.count > 0) {
         lock_acquire(&ctx->done_lock);
@@ -146,6 +161,8 @@ uint32_t ios_hand_over(struct keel_ctx *ctx)
 /* After a turn that completed something: free slots, and tell those who wait. */
 static void announce(struct keel_ctx *ctx)
 {
+    ios_lanes_settle(ctx);
+    ctx->done_ticks = 0;
     if (ctx->freed_count > 0) {
         lock_acquire(&ctx->submit);
         ios_slots_return_locked(ctx);
@@ -158,6 +175,25 @@ static void announce(struct keel_ctx *ctx)
 }
 
 /* ------------------------------------------------------------- turns */
+
+/*
+ * Everything here is held back by what others have in flight. Sleep for a moment, or until one of
+ * them has submitted for us, and then drive them. Role held. Progress: either they have something
+ * in flight, which completes, or the policy lets one request of ours go.
+ */
+static void wait_held(struct keel_ctx *ctx, enum ios_wait wait)
+{
+    if (ctx->method->steps_clock)
+        return;
+    if (wait == IOS_WAIT && ctx->method->wait_fd) {
+        struct pollfd fds[2] = {{.fd = ctx->method->wait_fd(ctx), .events = POLLIN},
+                                {.fd = ctx->event_fd, .events = POLLIN}};
+        struct timespec time = {.tv_nsec = IOS_HELD_NS};
+        if (!atomic_load(&ctx->wake) && ppoll(fds, ctx->event_fd < 0 ? 1 : 2, &time, NULL) > 0)
+            return;
+    }
+    ios_lanes_drive_others(ctx);
+}
 
 /* Take cancelled and refused requests out; they complete here, under the role. */
 static struct ios_queue take_aborted_locked(struct keel_ctx *ctx)
@@ -180,6 +216,7 @@ static void finish_aborted(struct keel_ctx *ctx, struct ios_queue *aborted)
 uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
 {
     uint64_t handed = ctx->handed;
+    enum ios_wait asked = wait;
 
     KEEL_DCHECK(atomic_load(&ctx->role) == 1);
 
@@ -187,19 +224,24 @@ uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
     ios_dispatch_locked(ctx, IOS_FLUSH_HOLDER);
     struct ios_queue aborted = take_aborted_locked(ctx);
     uint32_t in_flight = ctx->in_flight + ctx->raw_count;
-    bool nothing = in_flight == 0 && ctx->queued == 0 && aborted.count == 0;
+    bool held = ctx->in_flight == 0 && ctx->queued > 0;
+    bool nothing = in_flight == 0 && ctx->queued == 0 && aborted.count == 0 && ios_inbox_empty(ctx);
     lock_release(&ctx->submit);
 
-    if (aborted.count > 0 || in_flight == 0)
+    if (aborted.count > 0 || (in_flight == 0 && !(held && ctx->method->steps_clock)))
         wait = IOS_NOWAIT;
+    if (held && aborted.count == 0)
+        wait_held(ctx, asked);
     finish_aborted(ctx, &aborted);
-    KEEL_INV(I6, wait == IOS_NOWAIT || in_flight > 0); /* the role sleeps for nothing else */
+    /* The role sleeps for nothing else; where all share one clock, others may be waited for. */
+    KEEL_INV(I6, wait == IOS_NOWAIT || in_flight > 0 || ctx->method->steps_clock);
     ctx->method->turn(ctx, wait);
 
     ios_hand_over(ctx);
     uint32_t count = (uint32_t)(ctx->handed - handed);
     if (count > 0 || ctx->freed_count > 0)
         announce(ctx);
+    ios_lanes_kick(ctx);
     if (ret_nothing)
         *ret_nothing = nothing && count == 0;
     return count;
@@ -218,13 +260,15 @@ uint32_t ios_reap(struct keel_ctx *ctx)
     uint32_t count = (uint32_t)(ctx->handed - handed);
     if (count > 0 || ctx->freed_count > 0)
         announce(ctx);
+    ios_lanes_kick(ctx);
     return count;
 }
 
 bool ios_pending(struct keel_ctx *ctx)
 {
     lock_acquire(&ctx->submit);
-    bool pending = ctx->queued > 0 || ctx->in_flight > 0 || ctx->raw_count > 0;
+    bool pending =
+        !ios_inbox_empty(ctx) || ctx->queued > 0 || ctx->in_flight > 0 || ctx->raw_count > 0;
     lock_release(&ctx->submit);
     return pending;
 }
@@ -433,5 +477,20 @@ void keel_ioref_kick(struct keel_ctx *ctx, struct keel_ioref ref)
 
     ios_registry_lock();
     other->drivers--;
+    ios_registry_unlock();
+}
+
+void keel_ioref_promote(struct keel_ioref ref, enum keel_class cls)
+{
+    KEEL_ASSERT((unsigned)cls < KEEL_CLASS_COUNT);
+    if (keel_ioref_done(ref))
+        return;
+
+    struct keel_ctx *ctx = enter_foreign(ref);
+    if (!ctx)
+        return;
+    ios_promote(ctx, ref, cls);
+    ios_registry_lock();
+    ctx->drivers--;
     ios_registry_unlock();
 }

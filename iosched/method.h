@@ -66,6 +66,10 @@ struct ios_method {
     /* One thread runs all contexts of this method, and waiting on any of them moves them all: parts
      * of other contexts may be reported from turn(), and callbacks run as soon as a part is. */
     bool steps_clock;
+    /* Pieces of memory that a command may move (struct ios_step); 0 and 1: one. */
+    uint32_t iov_max;
+    /* The clock that the scheduler goes by. NULL: clock_now_ns(). */
+    uint64_t (*now_ns)(const struct keel_ctx *ctx);
 
     const struct ios_files *files;
 

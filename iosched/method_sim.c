@@ -266,9 +266,17 @@ static const struct ios_files sim_files = {
     .list = list_folder,
 };
 
+static uint64_t sim_clock(const struct keel_ctx *ctx)
+{
+    const struct keel_sim *sim = ctx->method_data;
+
+    return sim->now_ns;
+}
+
 const struct ios_method ios_method_sim = {
     .name = "sim",
     .steps_clock = true,
+    .now_ns = sim_clock,
     .files = &sim_files,
     .attach = sim_attach,
     .detach = sim_detach,

@@ -55,6 +55,7 @@ static void sync_turn(struct keel_ctx *ctx, enum ios_wait wait)
 
 const struct ios_method ios_method_sync = {
     .name = "sync",
+    .iov_max = IOS_CHAIN_MAX,
     .files = &ios_files_posix,
     .attach = sync_attach,
     .detach = sync_detach,

@@ -162,9 +162,9 @@ static int open_ring(const struct keel_ctx *ctx, struct uring_ring *ring, bool p
 /* What this file submits, and the host's raw operations. */
 static struct uring_rules sync_rules(const struct keel_ctx_options *options)
 {
-    static const uint8_t ops[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED,
-                                  IORING_OP_WRITE_FIXED, IORING_OP_FSYNC, IORING_OP_NOP,
-                                  IORING_OP_POLL_ADD,
+    static const uint8_t ops[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READV,
+                                  IORING_OP_WRITEV, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
+                                  IORING_OP_FSYNC, IORING_OP_NOP, IORING_OP_POLL_ADD,
                                   /* last: what takes raw operations back */
                                   IORING_OP_ASYNC_CANCEL};
     bool raw = options->raw_ops_count > 0;
@@ -224,8 +224,8 @@ static bool can_poll(const struct keel_device *device)
 /* Open the data ring at the first device that polls. Submit lock held. */
 static bool open_data(struct keel_ctx *ctx, struct uring_method *method)
 {
-    static const uint8_t ops[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED,
-                                  IORING_OP_WRITE_FIXED};
+    static const uint8_t ops[] = {IORING_OP_READ,   IORING_OP_WRITE,      IORING_OP_READV,
+                                  IORING_OP_WRITEV, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED};
     static const struct uring_rules rules = {
         .ops = ops, .op_count = sizeof(ops), .sqe_flags = IOSQE_FIXED_FILE};
     struct text why = why_text(ctx);
@@ -331,18 +331,20 @@ static int32_t fixed_buffer(struct keel_ctx *ctx, struct uring_ring *ring, const
 static void fill_transfer(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
                           const struct ios_step *step)
 {
-    int32_t index = fixed_buffer(ctx, ring, io, step);
+    int32_t index = step->iov_count ? -1 : fixed_buffer(ctx, ring, io, step);
     bool read = step->op == KEEL_OP_READ;
     struct io_uring_sqe *sqe = uring_ring_sqe(ring);
 
     sqe->opcode = read ? IORING_OP_READ : IORING_OP_WRITE;
+    if (step->iov_count)
+        sqe->opcode = read ? IORING_OP_READV : IORING_OP_WRITEV;
     if (index >= 0) {
         sqe->opcode = read ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
         sqe->buf_index = (uint16_t)index;
     }
     set_file(ring, sqe, io->device);
-    sqe->addr = (uintptr_t)step->buf;
-    sqe->len = step->len_bytes;
+    sqe->addr = step->iov_count ? (uintptr_t)step->iov : (uintptr_t)step->buf;
+    sqe->len = step->iov_count ? step->iov_count : step->len_bytes;
     sqe->off = step->offset_bytes;
     sqe->rw_flags = step->dsync ? RWF_DSYNC : 0;
     if (step->link_sync)
@@ -392,7 +394,8 @@ static int uring_push(struct keel_ctx *ctx, struct keel_io *io)
     if (uring_ring_room(ring) < io->private_.parts)
         return KEEL_EFULL;
 
-    atomic_store_explicit(&method->cut[io->private_.slot], 0, memory_order_relaxed);
+    if (step.link_sync)
+        atomic_store_explicit(&method->cut[io->private_.slot], 0, memory_order_relaxed);
     method->on_data[io->private_.slot] = ring == &method->data;
     switch (step.op) {
     case KEEL_OP_READ:
@@ -684,6 +687,7 @@ static void uring_forget_arena(struct keel_ctx *ctx, const struct keel_arena *ar
 
 const struct ios_method ios_method_uring = {
     .name = "uring",
+    .iov_max = IOS_CHAIN_MAX,
     .files = &ios_files_posix,
     .attach = uring_attach,
     .detach = uring_detach,

@@ -90,14 +90,14 @@ uint32_t ios_run_ready(struct keel_ctx *ctx, unsigned max)
     uint32_t ran = 0;
 
     KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD || ctx->done.count == 0);
+    ios_callback_enter();
     while ((max == 0 || ran < max) && (io = next_ready(ctx)) != NULL) {
         void (*done)(struct keel_io *) = io->done;
         ios_request_move(io, KEEL_IO_IDLE);
-        ios_callback_enter();
         done(io);
-        ios_callback_leave();
         ran++;
     }
+    ios_callback_leave();
     while (ctx->raw_events && (max == 0 || ran < max) && next_raw_event(ctx, &event)) {
         ios_callback_enter();
         event.raw->done(event.raw, event.res, event.flags, event.more);
@@ -253,6 +253,16 @@ static void add_fd(struct pollfd *fds, nfds_t *count, struct keel_ctx *ctx)
     fds[(*count)++] = (struct pollfd){.fd = ctx->method->wait_fd(ctx), .events = POLLIN};
 }
 
+/* Is everything that is queued held back, by what others have in flight? Then their silence must
+ * not stop us: nothing that happens here would make the descriptor readable. */
+static bool all_held(struct keel_ctx *ctx)
+{
+    lock_acquire(&ctx->submit);
+    bool held = ctx->in_flight == 0 && ctx->queued > 0;
+    lock_release(&ctx->submit);
+    return held;
+}
+
 /* Sleep until the owner is woken, something completes here or where a poller waits, or time is up.
  */
 static void sleep_until(struct turn *turn)
@@ -260,6 +270,7 @@ static void sleep_until(struct turn *turn)
     struct keel_ctx *ctx = turn->ctx;
     struct pollfd fds[IOS_POLL_FDS_MAX] = {{.fd = ctx->event_fd, .events = POLLIN}};
     struct timespec time = {0};
+    bool held = all_held(ctx);
     nfds_t count = 1;
 
     if (turn->timeout_ns > 0) {
@@ -272,6 +283,8 @@ static void sleep_until(struct turn *turn)
         time = (struct timespec){.tv_sec = (time_t)(left / 1000000000),
                                  .tv_nsec = (long)(left % 1000000000)};
     }
+    if (held && (turn->timeout_ns <= 0 || time.tv_sec > 0 || time.tv_nsec > IOS_HELD_NS))
+        time = (struct timespec){.tv_nsec = IOS_HELD_NS};
     add_fd(fds, &count, ctx);
     for (struct keel_poller *poller = ctx->pollers; poller; poller = poller->next_private) {
         if (poller->waiting(poller))
@@ -280,7 +293,7 @@ static void sleep_until(struct turn *turn)
 
     atomic_store(&ctx->sleeping, 1);
     if (!atomic_load(&ctx->wake)) {
-        int rc = ppoll(fds, count, turn->timeout_ns > 0 ? &time : NULL, NULL);
+        int rc = ppoll(fds, count, turn->timeout_ns > 0 || held ? &time : NULL, NULL);
         /* Interrupted by a signal, or by the kernel, which completes requests in this thread. */
         KEEL_ASSERT(rc >= 0 || errno == EINTR);
         if (rc > 0 && fds[0].revents)
@@ -336,7 +349,7 @@ static void leave_to_loop(struct keel_ctx *ctx)
     lock_acquire(&ctx->done_lock);
     bool more = ctx->ready.count > 0 || ctx->done.count > 0 || ctx->raw_head != ctx->raw_tail;
     lock_release(&ctx->done_lock);
-    if (more || (!ctx->method->wait_fd && ios_pending(ctx)))
+    if (more || all_held(ctx) || (!ctx->method->wait_fd && ios_pending(ctx)))
         ios_wake_owner(ctx);
 }
 

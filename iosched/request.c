@@ -15,7 +15,6 @@
 #include "iosched/device.h"
 
 #define STATE_COUNT (KEEL_IO_DONE + 1)
-#define GEN_SHIFT   8
 
 static const char *const state_names[STATE_COUNT] = {
 #define STATE_NAME(name, owner, list, fields, meaning) [KEEL_IO_##name] = #name,
@@ -53,35 +52,14 @@ static void print_move(struct text *text, const void *arg)
                 ios_request_state_name(move->from), ios_request_state_name(move->to));
 }
 
-__attribute__((noinline, cold)) static void
-missing_edge(const struct keel_io *io, enum keel_io_state from, enum keel_io_state to)
+void ios_request_missing_edge(const struct keel_io *io, enum keel_io_state from,
+                              enum keel_io_state to)
 {
     struct move move = {.io = io, .from = from, .to = to};
 
     assert_object_push(print_move, &move);
     KEEL_INV(I1, ios_request_edge(from, to));
-    assert_object_pop();
-}
-
-void ios_request_move(struct keel_io *io, enum keel_io_state to)
-{
-    /* Relaxed: the owner of the present state is the last who stored it, or took it over by an
-     * acquire load or a lock. */
-    uint32_t word = __atomic_load_n(&io->private_.state, __ATOMIC_RELAXED);
-    enum keel_io_state from = (enum keel_io_state)(word & 0xff);
-
-    if (!ios_request_edge(from, to))
-        missing_edge(io, from, to);
-
-    /* Only what goes to the device and comes from it: a time stamp costs as much as the rest of a
-     * move, and the other moves happen right before or after one of these. */
-    if (from == KEEL_IO_SUBMITTED || to == KEEL_IO_SUBMITTED)
-        TRACE(IO_MOVE, trace_id(io), state_names[to], io->offset_bytes, io->len_bytes, io->res);
-    uint32_t gen = (word >> GEN_SHIFT) + (from == KEEL_IO_IDLE ? 1 : 0);
-
-    /* Release: what its owner so far wrote is seen by who finds the new state by an acquire load in
-     * ios_request_state(), keel_ioref_done() or, for a device's answer, ios_request_part(). */
-    __atomic_store_n(&io->private_.state, gen << GEN_SHIFT | (uint32_t)to, __ATOMIC_RELEASE);
+    KEEL_UNREACHABLE();
 }
 
 void ios_request_check(const struct keel_io *io)
@@ -131,22 +109,6 @@ int ios_request_validate(const struct keel_io *io)
     return 0;
 }
 
-void ios_request_begin(struct keel_io *io, struct keel_ctx *ctx)
-{
-    KEEL_INV(I1, ios_request_state(io) == KEEL_IO_IDLE);
-
-    io->res = 0;
-    io->private_.next = NULL;
-    io->private_.prev = NULL;
-    /* Atomic, because keel_ioref_wait() looks at it from other threads. */
-    __atomic_store_n(&io->private_.ctx, ctx, __ATOMIC_RELAXED);
-    io->private_.done_bytes = 0;
-    io->private_.parts = 0;
-    io->private_.parts_done = 0;
-    io->private_.phase = IOS_PHASE_TRANSFER;
-    io->private_.retries = 0;
-}
-
 struct ios_step ios_request_step(struct keel_io *io)
 {
     uint32_t done = io->private_.done_bytes;
@@ -160,7 +122,12 @@ struct ios_step ios_request_step(struct keel_io *io)
         step.link_sync = (io->flags & KEEL_IO_LINK_SYNC) != 0;
         step.buf = (char *)io->buf + done;
         step.offset_bytes = io->device->base_bytes + io->offset_bytes + done;
-        step.len_bytes = io->len_bytes - done;
+        step.len_bytes = io->private_.step_bytes ? io->private_.step_bytes : io->len_bytes - done;
+        if (io->private_.iov_count > 1) {
+            step.buf = NULL;
+            step.iov = ios_chain_iov(io);
+            step.iov_count = io->private_.iov_count;
+        }
     }
     io->private_.parts = step.link_sync ? 2 : 1;
     io->private_.parts_done = 0;
@@ -186,20 +153,6 @@ void ios_request_unseal(const struct keel_io *io)
 }
 
 #endif
-
-bool ios_request_part(struct keel_io *io, unsigned part, int32_t res)
-{
-    uint8_t bit = (uint8_t)(1u << part);
-
-    /* The acquire load pairs with the release store of SUBMITTED by whoever submitted it: the
-     * kernel's hand-over is invisible to ThreadSanitizer. */
-    KEEL_INV(I4, ios_request_state(io) == KEEL_IO_SUBMITTED);
-    KEEL_INV(I4, part < io->private_.parts && (io->private_.parts_done & bit) == 0);
-
-    io->private_.part_res[part] = res;
-    io->private_.parts_done |= bit;
-    return io->private_.parts_done == (1u << io->private_.parts) - 1;
-}
 
 static enum ios_verdict finish(struct keel_io *io, int32_t res)
 {
@@ -232,7 +185,7 @@ static enum ios_verdict settle_transfer(struct keel_io *io, int32_t res)
         return try_again(io, res);
     if (res < 0)
         return finish(io, res);
-    if ((uint32_t)res > left)
+    if ((uint32_t)res > (io->private_.step_bytes ? io->private_.step_bytes : left))
         return finish(io, KEEL_EKERNEL);
     if ((uint32_t)res == left) {
         io->private_.done_bytes = io->len_bytes;
@@ -243,7 +196,8 @@ static enum ios_verdict settle_transfer(struct keel_io *io, int32_t res)
     io->private_.done_bytes += blocks;
     if (blocks == 0) /* end of file, or a device that moves less than a block for ever */
         return try_again(io, io->op == KEEL_OP_READ ? KEEL_ERANGE : KEEL_EKERNEL);
-    TRACE(IO_RETRY, trace_id(io), "rest", io->offset_bytes, io->private_.done_bytes, res);
+    if ((uint32_t)res != io->private_.step_bytes)
+        TRACE(IO_RETRY, trace_id(io), "rest", io->offset_bytes, io->private_.done_bytes, res);
     return IOS_AGAIN;
 }
 
@@ -291,32 +245,6 @@ enum ios_verdict ios_request_settle(struct keel_io *io)
 
 /* ------------------------------------------------------------- queues of requests */
 
-void ios_queue_push_tail(struct ios_queue *queue, struct keel_io *io)
-{
-    KEEL_DCHECK(io->private_.next == NULL && io->private_.prev == NULL && queue->head != io);
-
-    io->private_.prev = queue->tail;
-    if (queue->tail)
-        queue->tail->private_.next = io;
-    else
-        queue->head = io;
-    queue->tail = io;
-    queue->count++;
-}
-
-void ios_queue_push_head(struct ios_queue *queue, struct keel_io *io)
-{
-    KEEL_DCHECK(io->private_.next == NULL && io->private_.prev == NULL && queue->head != io);
-
-    io->private_.next = queue->head;
-    if (queue->head)
-        queue->head->private_.prev = io;
-    else
-        queue->tail = io;
-    queue->head = io;
-    queue->count++;
-}
-
 void ios_queue_remove(struct ios_queue *queue, struct keel_io *io)
 {
     struct keel_io *next = io->private_.next;
@@ -337,15 +265,6 @@ void ios_queue_remove(struct ios_queue *queue, struct keel_io *io)
     io->private_.next = NULL;
     io->private_.prev = NULL;
     queue->count--;
-}
-
-struct keel_io *ios_queue_pop(struct ios_queue *queue)
-{
-    struct keel_io *io = queue->head;
-
-    if (io)
-        ios_queue_remove(queue, io);
-    return io;
 }
 
 void ios_queue_splice(struct ios_queue *queue, struct ios_queue *from)

@@ -18,7 +18,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
+#include "base/assert.h"
 #include "keel/iosched.h"
 
 /* clang-format off */
@@ -50,6 +52,9 @@ enum ios_phase {
 /* Resubmissions without progress before the kernel's answer is passed on. */
 #define IOS_RETRIES_MAX 16
 
+/* Requests that may ride on one command, and pieces of memory that it may have. */
+#define IOS_CHAIN_MAX 16u
+
 /* One submission, as a method needs it. */
 struct ios_step {
     enum keel_op op;
@@ -58,6 +63,10 @@ struct ios_step {
     void *buf;
     uint64_t offset_bytes; /* in the whole device */
     uint32_t len_bytes;
+    /* Where a command moves more than one piece of memory (a method with iov_max > 1): buf is NULL.
+     * Valid until the last part is reported. */
+    const struct iovec *iov;
+    uint32_t iov_count; /* else 0 */
 };
 
 enum ios_verdict {
@@ -81,9 +90,31 @@ static inline uint32_t ios_request_word(const struct keel_io *io)
 /* Does the table have this edge? */
 bool ios_request_edge(enum keel_io_state from, enum keel_io_state to);
 
+/* Print that there is no such edge, and trap. */
+__attribute__((noreturn, cold)) void
+ios_request_missing_edge(const struct keel_io *io, enum keel_io_state from, enum keel_io_state to);
+
+/* Bit from * 4 + to of each edge. */
+#define IOS_EDGE_BIT(from, to, why) | 1u << (KEEL_IO_##from * 4 + KEEL_IO_##to)
+#define IOS_EDGE_BITS               (0u IOS_REQUEST_EDGES(IOS_EDGE_BIT))
+
 /* The only function that changes the state. Traps on an edge that is not in the table. The last
  * access to io when it moves to IDLE. */
-void ios_request_move(struct keel_io *io, enum keel_io_state to);
+static inline void ios_request_move(struct keel_io *io, enum keel_io_state to)
+{
+    /* Relaxed: the owner of the present state is the last who stored it, or took it over by an
+     * acquire load or a lock. */
+    uint32_t word = __atomic_load_n(&io->private_.state, __ATOMIC_RELAXED);
+    enum keel_io_state from = (enum keel_io_state)(word & 0xff);
+
+    if (__builtin_expect(from > KEEL_IO_DONE || !(IOS_EDGE_BITS >> (from * 4 + to) & 1), 0))
+        ios_request_missing_edge(io, from, to);
+    uint32_t gen = (word >> 8) + (from == KEEL_IO_IDLE ? 1 : 0);
+
+    /* Release: what its owner so far wrote is seen by who finds the new state by an acquire load in
+     * ios_request_state(), keel_ioref_done() or, for a device's answer, ios_request_part(). */
+    __atomic_store_n(&io->private_.state, gen << 8 | (uint32_t)to, __ATOMIC_RELEASE);
+}
 
 /* Assert what the state promises about the other fields. Owner of the request only. */
 void ios_request_check(const struct keel_io *io);
@@ -92,10 +123,33 @@ void ios_request_check(const struct keel_io *io);
 int ios_request_validate(const struct keel_io *io);
 
 /* Begin a use of it (IDLE): nothing done, nothing tried. */
-void ios_request_begin(struct keel_io *io, struct keel_ctx *ctx);
+static inline void ios_request_begin(struct keel_io *io, struct keel_ctx *ctx)
+{
+    KEEL_INV(I1, ios_request_state(io) == KEEL_IO_IDLE);
 
-/* What to send now; sets parts. */
+    io->res = 0;
+    io->private_.next = NULL;
+    io->private_.prev = NULL;
+    /* Atomic, because keel_ioref_wait() looks at it from other threads. */
+    __atomic_store_n(&io->private_.ctx, ctx, __ATOMIC_RELAXED);
+    io->private_.done_bytes = 0;
+    io->private_.parts = 0;
+    io->private_.parts_done = 0;
+    io->private_.phase = IOS_PHASE_TRANSFER;
+    io->private_.retries = 0;
+    io->private_.cost_ns = 0;
+    io->private_.chain = NULL;
+    io->private_.step_bytes = 0;
+    io->private_.cls = io->cls;
+    io->private_.alone = 0;
+    io->private_.iov_count = 0;
+}
+
+/* What to send now, at most step_bytes of it if that is not 0; sets parts. */
 struct ios_step ios_request_step(struct keel_io *io);
+
+/* The pieces of memory of a chain (merge.c). */
+const struct iovec *ios_chain_iov(const struct keel_io *head);
 
 /* Debug builds: what a write carries is the same when it goes to the device and when it has come
  * from it (I2). */
@@ -114,7 +168,19 @@ static inline void ios_request_unseal(const struct keel_io *io)
 #endif
 
 /* Note one part; true when it was the last. */
-bool ios_request_part(struct keel_io *io, unsigned part, int32_t res);
+static inline bool ios_request_part(struct keel_io *io, unsigned part, int32_t res)
+{
+    uint8_t bit = (uint8_t)(1u << part);
+
+    /* The acquire load pairs with the release store of SUBMITTED by whoever submitted it: the
+     * kernel's hand-over is invisible to ThreadSanitizer. */
+    KEEL_INV(I4, ios_request_state(io) == KEEL_IO_SUBMITTED);
+    KEEL_INV(I4, part < io->private_.parts && (io->private_.parts_done & bit) == 0);
+
+    io->private_.part_res[part] = res;
+    io->private_.parts_done |= bit;
+    return io->private_.parts_done == (1u << io->private_.parts) - 1;
+}
 
 /* What follows from the parts (SUBMITTED, all of them came). A request that goes again never looks
  * done to keel_ioref_done(), so DONE has no edge back. */
@@ -129,10 +195,52 @@ struct ios_queue {
     uint32_t count;
 };
 
-void ios_queue_push_tail(struct ios_queue *queue, struct keel_io *io);
-void ios_queue_push_head(struct ios_queue *queue, struct keel_io *io);
+static inline void ios_queue_push_tail(struct ios_queue *queue, struct keel_io *io)
+{
+    KEEL_DCHECK(io->private_.next == NULL && io->private_.prev == NULL && queue->head != io);
+
+    io->private_.prev = queue->tail;
+    if (queue->tail)
+        queue->tail->private_.next = io;
+    else
+        queue->head = io;
+    queue->tail = io;
+    queue->count++;
+}
+
+static inline void ios_queue_push_head(struct ios_queue *queue, struct keel_io *io)
+{
+    KEEL_DCHECK(io->private_.next == NULL && io->private_.prev == NULL && queue->head != io);
+
+    io->private_.next = queue->head;
+    if (queue->head)
+        queue->head->private_.prev = io;
+    else
+        queue->tail = io;
+    queue->head = io;
+    queue->count++;
+}
+
 void ios_queue_remove(struct ios_queue *queue, struct keel_io *io);
-struct keel_io *ios_queue_pop(struct ios_queue *queue); /* NULL when empty */
+
+/* NULL when empty */
+static inline struct keel_io *ios_queue_pop(struct ios_queue *queue)
+{
+    struct keel_io *io = queue->head;
+
+    if (!io)
+        return NULL;
+    queue->head = io->private_.next;
+    if (queue->head)
+        queue->head->private_.prev = NULL;
+    else
+        queue->tail = NULL;
+    io->private_.next = NULL;
+    io->private_.prev = NULL;
+    queue->count--;
+    return io;
+}
+
 /* Append all of from; it is empty afterwards. */
 void ios_queue_splice(struct ios_queue *queue, struct ios_queue *from);
 

@@ -59,6 +59,7 @@ void path_report_fill(struct path_report *report, struct keel_ctx *ctx, struct k
     report->restricted = path->restricted;
     report->setup_flags = path->setup_flags;
     report->registered_bytes = path->registered_bytes;
+    snprintf(report->sched, sizeof(report->sched), "%s", keel_sched_mode_name(KEEL_SCHED_ADAPTIVE));
     snprintf(report->why, sizeof(report->why), "%s", path->why);
     if (!wal)
         return;
@@ -153,12 +154,11 @@ json_t *path_report_json(const struct path_report *report)
             json_object_set_new(p50, SYNC_NAMES[i],
                                 json_integer((json_int_t)report->sync_ns_p25[i]));
     }
-    /* The scheduler has one order today: the log first, the other classes in turn. */
     return json_pack(
         "{s:s,s:b,s:b,s:b,s:b,s:o,s:I,s:s?,s:s,s:s,s:o,s:s,s:s}", "method", report->method,
         "iopoll", (int)report->iopoll, "fixed_buffers", (int)report->fixed_buffers, "fixed_files",
         (int)report->fixed_files, "restricted", (int)report->restricted, "setup_flags", flags,
         "registered_bytes", (json_int_t)report->registered_bytes, "sync_method",
         report->sync_known ? report->sync_method : NULL, "sync_why", report->sync_why, "sched",
-        "static", "sync_ns_p25", p50, "why", report->why, "log_why", report->log_why);
+        report->sched, "sync_ns_p25", p50, "why", report->why, "log_why", report->log_why);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <keel/sched.h>
 #include <keel/wal.h>
 
 #include "tools/disk.h"
@@ -18,6 +19,7 @@ struct path_report {
     char method[16];
     bool iopoll, fixed_buffers, fixed_files, restricted;
     uint32_t setup_flags;
+    char sched[16]; /* mode of the scheduler; fill says the default */
     uint64_t registered_bytes;
     char why[256];     /* of the data context */
     char log_why[256]; /* of the log's own context, "" when it says the same */

@@ -12,6 +12,7 @@
 #include <keel/error.h>
 #include <keel/iosched.h>
 #include <keel/pagecache.h>
+#include <keel/sched.h>
 #include <keel/sim.h>
 #include <keel/stats.h>
 #include <keel/types.h>

@@ -1,8 +1,7 @@
 /*
  * Queues, slots and the order in which classes go.
  *
- * Policy is tested as the pure function that it is; the rest on the sync method, where nothing
- * moves unless the test drives.
+ * On the sync method nothing moves unless the test drives. The policy has tests of its own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,51 +10,6 @@
 #include "tests/unit/iosched/fixture.h"
 
 TestSuite(dispatch, .timeout = 20);
-
-/* ------------------------------------------------------------- policy */
-
-Test(dispatch, the_log_goes_first)
-{
-    struct ios_view view = {.slots_free = 20, .reserved = 8};
-
-    for (unsigned i = 0; i < KEEL_CLASS_COUNT; i++)
-        view.waiting[i] = 1;
-    for (view.next_class = 0; view.next_class < KEEL_CLASS_COUNT; view.next_class++)
-        cr_assert_eq(ios_pick(&view), KEEL_CLASS_WAL);
-}
-
-Test(dispatch, slots_are_kept_back_for_the_log)
-{
-    struct ios_view view = {.slots_free = 8, .reserved = 8};
-
-    view.waiting[KEEL_CLASS_READ] = 5;
-    cr_assert_eq(ios_pick(&view), KEEL_CLASS_COUNT);
-    view.waiting[KEEL_CLASS_WAL] = 1;
-    cr_assert_eq(ios_pick(&view), KEEL_CLASS_WAL);
-    view.slots_free = 0;
-    cr_assert_eq(ios_pick(&view), KEEL_CLASS_COUNT);
-}
-
-/* I5: no class starves: whatever waits, each waiting class is chosen once per round. */
-Test(dispatch, every_class_below_the_log_gets_its_turn_I5)
-{
-    for (unsigned set = 1; set < 1u << (KEEL_CLASS_COUNT - 1); set++) {
-        struct ios_view view = {.slots_free = 100};
-        unsigned waiting = 0;
-        unsigned chosen = 0;
-
-        for (unsigned i = 1; i < KEEL_CLASS_COUNT; i++) {
-            view.waiting[i] = set >> (i - 1) & 1 ? 1000 : 0;
-            waiting += set >> (i - 1) & 1;
-        }
-        for (unsigned round = 0; round < waiting; round++) {
-            uint32_t cls = ios_pick(&view);
-            chosen |= 1u << (cls - 1);
-            view.next_class = cls % (KEEL_CLASS_COUNT - 1);
-        }
-        cr_assert_eq(chosen, set);
-    }
-}
 
 /* ------------------------------------------------------------- queues */
 
