@@ -40,10 +40,10 @@ const char *trace_event_meaning(enum trace_event event)
     return (unsigned)event < TRACE_EVENT_COUNT ? events[event].meaning : "?";
 }
 
-void trace_begin(struct trace_ring *ring)
+void trace_begin(struct trace_ring *ring, uint64_t ticks)
 {
     ring->base_ns = clock_now_ns();
-    ring->base_ticks = clock_ticks();
+    ring->base_ticks = ticks;
 }
 
 void trace_clear(void)

@@ -48,7 +48,7 @@ struct trace_ring {
 
 extern _Thread_local struct trace_ring trace_ring_self __attribute__((visibility("hidden")));
 
-void trace_begin(struct trace_ring *ring);
+void trace_begin(struct trace_ring *ring, uint64_t ticks);
 
 /* Record an event of this thread that happened at ticks of clock_ticks(): for who records several
  * at one time, since reading the counter costs more than the rest. op: a constant string or NULL.
@@ -65,7 +65,7 @@ static inline void trace_record_at(uint64_t ticks, enum trace_event event, uint6
     __asm__("" : "+r"(ring));
 
     if (__builtin_expect(ring->count == 0, 0))
-        trace_begin(ring);
+        trace_begin(ring, ticks);
 
     struct trace_entry *entry = &ring->entry[ring->count++ % TRACE_RING_MAX];
     entry->ticks = ring->clock_ns ? ring->clock_ns() : ticks;

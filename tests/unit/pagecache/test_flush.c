@@ -121,13 +121,13 @@ Test(flush, adjacent_pages_go_in_one_write_whatever_order_they_came_in)
 Test(flush, write_is_no_longer_than_write_bytes_max)
 {
     fixture_open(&f, 32, 64);
-    uint64_t before = device_writes();
     for (keel_pageno p = 0; p < 20; p++)
         fixture_make(&f, p, (int)p, 100 + p);
 
     cr_assert_eq(writeback(KEEL_LSN_MAX, 0, true), 20);
     fixture_flush(&f);
-    cr_assert_eq(device_writes(), before + 3, "8, 8 and 4 pages");
+    /* Those that touch may be one command of the device: that is the scheduler's. */
+    cr_assert_eq(fixture_stats(&f).writes, 3, "8, 8 and 4 pages");
     fixture_close(&f);
 }
 
