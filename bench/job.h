@@ -124,6 +124,10 @@ extern const struct bench_job bench_job_write;
 extern const struct bench_job bench_job_commit;
 extern const struct bench_job bench_job_fix;
 extern const struct bench_job bench_job_lookup;
+extern const struct bench_job bench_job_acommit;
+extern const struct bench_job bench_job_append;
+extern const struct bench_job bench_job_sync;
+extern const struct bench_job bench_job_recover;
 
 /* Run all rounds. Returns 0 or CLI_FAILED after a complaint. report: zeroed by the caller. */
 int bench_rounds(const struct bench_job *job, const struct bench_options *options,

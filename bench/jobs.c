@@ -7,8 +7,12 @@ const struct bench_job *const bench_jobs[] = {
     &bench_job_nop,
     &bench_job_read,
     &bench_job_write,
-    &bench_job_commit,
     &bench_job_fix,
     &bench_job_lookup,
+    &bench_job_commit,
+    &bench_job_acommit,
+    &bench_job_append,
+    &bench_job_recover,
+    &bench_job_sync,
     NULL,
 };

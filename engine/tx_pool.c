@@ -133,7 +133,8 @@ uint32_t tx_pool_open_count(struct keel_store *store)
  * Its fields are read only when it is of the thread that asks. */
 static bool tx_holds(const struct keel_tx *tx, const struct keel_ctx *ctx)
 {
-    return tx->open && tx->ctx == ctx && (tx->page_count > 0 || tx->credit.bytes_private > 0);
+    return tx->open && tx->ctx == ctx &&
+           (tx->page_count > 0 || tx->credit.bytes_private + tx->credit.used_private > 0);
 }
 
 bool tx_pool_held_by(struct keel_store *store, const struct keel_ctx *ctx)

@@ -43,8 +43,8 @@ uint64_t keel_wal_credit_bytes(uint64_t payload, uint32_t records)
 int wal_credit_reserve(struct keel_wal *wal, uint64_t bytes)
 {
     /*
-     * The sum of credits and cursor never looks smaller than it is: append moves the cursor first
-     * and gives its credit back afterwards (release, in use_credit), here the credits are read
+     * The sum of credits and cursor never looks smaller than it is: append moves the cursor first,
+     * its credit is given back afterwards (release, in give_back_used), here the credits are read
      * first (acquire) and the cursor afterwards. Padding does not change the cursor's block.
      */
     uint64_t out =
@@ -67,6 +67,15 @@ void wal_credit_release(struct keel_wal *wal, uint64_t bytes)
     KEEL_ASSERT(before >= bytes);
 }
 
+/* What appends have used is given back here and not there: one atomic for many of them. Until then
+ * it is counted twice, so less than there is looks free, never more. */
+static void give_back_used(struct keel_wal *wal, struct keel_wal_credit *credit)
+{
+    if (credit->used_private > 0)
+        wal_credit_release(wal, credit->used_private);
+    credit->used_private = 0;
+}
+
 int keel_wal_credit_take(struct keel_wal *wal, struct keel_wal_credit *credit, uint64_t bytes)
 {
     KEEL_ASSERT(wal->started);
@@ -76,6 +85,7 @@ int keel_wal_credit_take(struct keel_wal *wal, struct keel_wal_credit *credit, u
     if (bytes > wal->ring_bytes)
         return KEEL_ELOGFULL;
 
+    give_back_used(wal, credit);
     int rc = wal_credit_reserve(wal, bytes);
     if (rc == 0)
         credit->bytes_private += bytes;
@@ -84,9 +94,9 @@ int keel_wal_credit_take(struct keel_wal *wal, struct keel_wal_credit *credit, u
 
 void keel_wal_credit_put(struct keel_wal *wal, struct keel_wal_credit *credit)
 {
-    if (credit->bytes_private > 0)
-        wal_credit_release(wal, credit->bytes_private);
+    credit->used_private += credit->bytes_private;
     credit->bytes_private = 0;
+    give_back_used(wal, credit);
 }
 
 /* ------------------------------------------------------------- room and reserve */
@@ -360,7 +370,7 @@ int keel_wal_append(struct keel_wal *wal, struct keel_wal_credit *credit, uint32
         return rc;
 
     credit->bytes_private -= cost;
-    wal_credit_release(wal, cost);
+    credit->used_private += cost;
     TRACE(WAL_PUBLISH, trace_id(wal), NULL, begin, bytes, 0);
     *ret_lsn = begin;
     *ret_end = end;

@@ -137,11 +137,12 @@ struct keel_wal_record {
  * out. */
 struct keel_wal_credit {
     uint64_t bytes_private;
+    uint64_t used_private; /* given back by the next take or put */
 };
 /* Bytes of credit that `payload` bytes in `records` records can need. */
 KEEL_PUBLIC uint64_t keel_wal_credit_bytes(uint64_t payload, uint32_t records);
-/* Take or extend a credit; never waits. KEEL_ELOGFULL: truncate the log first; KEEL_EPOISON. Any
- * thread. */
+/* Take or extend a credit, and give back what appends have used of it; never waits. KEEL_ELOGFULL:
+ * truncate the log first; KEEL_EPOISON. Any thread. */
 KEEL_PUBLIC KEEL_MUST_CHECK int
 keel_wal_credit_take(struct keel_wal *wal, struct keel_wal_credit *credit, uint64_t bytes);
 KEEL_PUBLIC void keel_wal_credit_put(struct keel_wal *wal, struct keel_wal_credit *credit);

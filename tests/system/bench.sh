@@ -38,3 +38,19 @@ for job in read write; do
 	[ "$(json "$DIR/out" 'j["versus"][0]["ratio"] is None and "not installed" in j["versus"][0]["note"] or j["versus"][0]["ratio"] > 0')" = True ] ||
 		fail "$job: $(json "$DIR/out" 'j["versus"]')"
 done
+
+# The log alone: what was acknowledged before a kill is read back; a log that was left is scanned.
+expect 0 "$KEEL" bench acommit --seconds 1 --rounds 1 --log 64m --path "$DIR" --vs fio --json
+[ "$(json "$DIR/out" 'j["result"]["ops_per_s"] > 0 and j["result"]["verified"] > 0 and j["result"]["padding_share"] < 0.5')" = True ] ||
+	fail "acommit: $(json "$DIR/out" 'j["result"]')"
+expect 0 "$KEEL" bench recover --seconds 1 --rounds 2 --data 16m --path "$DIR" --json
+[ "$(json "$DIR/out" 'j["result"]["ops_per_s"] > 0 and j["result"]["replay_payload_bytes"] > 14 << 20 and j["result"]["clean_open_ns"] > 0')" = True ] ||
+	fail "recover: $(json "$DIR/out" 'j["result"]')"
+expect 0 "$KEEL" bench append --seconds 1 --threads 2 --path "$DIR" --json
+[ "$(json "$DIR/out" 'j["result"]["append_ns"] > 0 and j["result"]["per_op"]["allocations"] in (None, 0)')" = True ] ||
+	fail "append: $(json "$DIR/out" 'j["result"]')"
+expect 0 "$KEEL" bench sync --seconds 1 --path "$DIR" --json
+[ "$(json "$DIR/out" 'sorted(set(m["name"] for m in j["result"]["methods"])) == ["dsync","fdatasync","flush","link","none","pwritev2"]')" = True ] ||
+	fail "sync: $(json "$DIR/out" 'j["result"]')"
+[ "$(json "$DIR/out" 'all(m["ops_per_s"] > 0 and m["lat_ns"]["p99"] > 0 for m in j["result"]["methods"])')" = True ] ||
+	fail "sync: $(json "$DIR/out" 'j["result"]')"
