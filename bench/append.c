@@ -47,7 +47,7 @@ struct job {
     struct thread threads[THREADS_MAX];
     pthread_barrier_t gate;
     _Atomic int stop;
-    uint64_t ops, ns; /* of the round */
+    uint64_t ops, ns, allocations; /* of the round */
 };
 
 /* ---------------------------------------------------------------- bursts */
@@ -193,8 +193,10 @@ static int run_bursts(struct job *job)
 
     job->ops = 0;
     job->ns = 0;
+    job->allocations = malloc_count();
     while (rc == 0 && clock_now_ns() < until)
         rc = one_burst(job);
+    job->allocations = malloc_count() - job->allocations;
     return rc;
 }
 
@@ -203,7 +205,7 @@ static int append_round(struct bench_run *run)
     struct job *job = run->state;
     struct bench_series *ours = &run->report->ours;
     uint64_t each = (KEEL_WAL_RECORD_HEADER + job->options->record_bytes + 7) / 8 * 8;
-    uint64_t allocations = malloc_count(), cpu = log_cpu_ns();
+    uint64_t cpu = log_cpu_ns();
     uint32_t started = 0;
     int rc = 0;
 
@@ -230,7 +232,7 @@ static int append_round(struct bench_run *run)
         (struct bench_round){.ops_per_s = (double)job->ops * 1e9 / ns,
                              .cpu_ns_per_op = (double)(log_cpu_ns() - cpu) / (double)job->ops};
     run->report->counts.ops += job->ops;
-    run->report->counts.allocations += malloc_count() - allocations;
+    run->report->counts.allocations += job->allocations;
     run->report->counts.allocation_ops += job->ops;
     json_object_set_new(run->report->extra, "append_ns",
                         json_real(1e9 / bench_median_ops(ours) * job->thread_count));
