@@ -355,6 +355,8 @@ int keel_open(struct keel_ctx *ctx, const char *path, const struct keel_options 
     if (info)
         *info = (struct keel_err_info){0};
     int rc = options_check(options, info, &config);
+    if (rc == 0)
+        rc = options_method(&config, keel_ctx_path(ctx)->method, info);
     if (rc)
         return rc;
     struct keel_store *store = mem_alloc(sizeof(*store));

@@ -274,6 +274,7 @@ int store_on_device_open(struct keel_store *store, struct keel_ctx *ctx, const c
     uint64_t size;
 
     options.direct = KEEL_REQUIRED;
+    options.shared = store->config.shared;
     int rc = store_map_errno(keel_device_open(ctx, path, &options, info, &store->whole_device));
     if (rc) {
         store->whole_device = NULL;

@@ -75,6 +75,7 @@ static void fill(const struct keel_options *options, struct store_config *config
         .fixed = options->fixed,
         .create_off = options->create_off,
         .overwrite = options->overwrite,
+        .shared = options->shared,
         .page_bytes = (uint32_t)or_default(options->page_bytes, KEEL_PAGE_BYTES_MIN),
         .log_bytes = or_default(options->log_bytes, DEFAULT_LOG_BYTES),
         .space_bytes = or_default(options->space_bytes, DEFAULT_SPACE_BYTES),
@@ -155,6 +156,16 @@ int options_check(const struct keel_options *options, struct keel_err_info *info
 
     int rc = check_values(ret, info);
     return rc ? rc : check_pairs(ret, info);
+}
+
+int options_method(struct store_config *config, const char *callers, struct keel_err_info *info)
+{
+    bool nvme = strcmp(callers, "nvme") == 0;
+
+    if (nvme && config->method == KEEL_METHOD_AUTO)
+        config->method = KEEL_METHOD_NVME;
+    return nvme == (config->method == KEEL_METHOD_NVME) ? 0
+                                                        : refuse(info, "method", config->method);
 }
 
 void options_wal(const struct store_config *config, struct keel_arena *arena,

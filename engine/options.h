@@ -14,6 +14,7 @@ struct store_config {
     enum keel_want fixed;
     bool create_off;
     bool overwrite;
+    bool shared;
     uint32_t page_bytes; /* of a store to be created; then of the one that was opened */
     uint64_t log_bytes;
     uint64_t space_bytes;
@@ -29,6 +30,12 @@ struct store_config {
 /* 0, or KEEL_EOPTION with the option's name in info->object. options: NULL = all defaults. */
 int options_check(const struct keel_options *options, struct keel_err_info *info,
                   struct store_config *ret);
+
+/*
+ * The method of the store's own contexts against that of the caller's, by name. Namespaces are
+ * devices of the nvme method alone, so either all are, or none; AUTO follows. KEEL_EOPTION.
+ */
+int options_method(struct store_config *config, const char *callers, struct keel_err_info *info);
 
 /* Options of the log, for creating and opening it. */
 void options_wal(const struct store_config *config, struct keel_arena *arena,

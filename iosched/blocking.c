@@ -9,6 +9,7 @@
 #include "iosched/blocking.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -49,6 +50,11 @@ static int32_t carry_out(const struct keel_io *io, const struct ios_step *step)
         return result(pwritev2(io->device->fd, iov, count, offset, 0));
     case KEEL_OP_SYNC:
         return result(fdatasync(io->device->fd));
+    case KEEL_OP_WRITE_ZEROES:
+    case KEEL_OP_DEALLOCATE: {
+        int rc = fallocate(io->device->fd, ios_range_mode(step->op), offset, step->len_bytes);
+        return rc == 0 ? (int32_t)step->len_bytes : -errno;
+    }
     case KEEL_OP_NOP:
         return 0;
     }

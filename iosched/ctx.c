@@ -255,6 +255,8 @@ static int attach(struct keel_ctx *ctx, const struct keel_ctx_options *options)
         return attach_as(ctx, &ios_method_sync, options);
     case KEEL_METHOD_URING:
         return attach_as(ctx, &ios_method_uring, options);
+    case KEEL_METHOD_NVME:
+        return attach_as(ctx, &ios_method_nvme, options);
     case KEEL_METHOD_AUTO:
         break;
     }

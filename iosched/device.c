@@ -99,6 +99,33 @@ void ios_device_sysfs(struct keel_device_info *info, uint32_t major, uint32_t mi
         info->max_transfer = segments * KEEL_BLOCK_BYTES;
 }
 
+uint32_t ios_device_passthrough_bytes(uint32_t major, uint32_t minor)
+{
+    char folder[96];
+
+    snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u/", major, minor);
+    uint32_t kib = sysfs_number(folder, "queue/max_hw_sectors_kb", KEEL_BLOCK_BYTES / 1024);
+    uint32_t segments = sysfs_number(folder, "queue/max_segments", 1);
+    uint32_t blocks = kib / (KEEL_BLOCK_BYTES / 1024) < segments
+                          ? kib / (KEEL_BLOCK_BYTES / 1024)
+                          : segments; /* memory need not be contiguous */
+    blocks = blocks < KEEL_IO_BYTES_MAX / KEEL_BLOCK_BYTES ? blocks
+                                                           : KEEL_IO_BYTES_MAX / KEEL_BLOCK_BYTES;
+    return (blocks ? blocks : 1) * KEEL_BLOCK_BYTES;
+}
+
+uint32_t ios_device_zeroes_bytes(uint32_t major, uint32_t minor)
+{
+    char folder[96];
+    char line[32];
+
+    snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u/", major, minor);
+    if (!sysfs_line(folder, "queue/write_zeroes_max_bytes", line, sizeof(line)))
+        return 0;
+    uint64_t bytes = strtoull(line, NULL, 10) / KEEL_BLOCK_BYTES * KEEL_BLOCK_BYTES;
+    return bytes < KEEL_RANGE_BYTES_MAX ? (uint32_t)bytes : KEEL_RANGE_BYTES_MAX;
+}
+
 /* Does block device major:minor have partitions? */
 static bool has_partitions(uint32_t major, uint32_t minor)
 {
@@ -289,7 +316,7 @@ static int write_zeroes(int fd, uint64_t from, uint64_t to)
 }
 
 /* O_EXCL means "nobody else" on a block device and "create it" nowhere, hence the look before. */
-static int open_existing(const char *path, int flags)
+int ios_posix_open_existing(const char *path, int flags)
 {
     struct stat st;
 
@@ -343,7 +370,7 @@ int ios_posix_open(struct keel_ctx *ctx, struct keel_device *device, const char 
 
     (void)ctx;
     info->op = create ? "create" : "open";
-    int rc = create ? open_new(path, flags) : open_existing(path, flags);
+    int rc = create ? open_new(path, flags) : ios_posix_open_existing(path, flags);
     if (rc < 0)
         return rc;
     device->fd = rc;

@@ -46,6 +46,8 @@ void ios_slots_return_locked(struct keel_ctx *ctx)
 
 static void count_submitted(struct keel_ctx *ctx, const struct keel_io *io)
 {
+    if (io->private_.phase == IOS_PHASE_SYNC_ONLY)
+        return; /* it was, with its write */
     ios_stat_add_alone(ctx, IOS_STAT_SUBMITTED, 1);
     if (io->op == KEEL_OP_READ)
         ios_stat_add_alone(ctx, IOS_STAT_READS, 1);

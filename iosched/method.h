@@ -23,6 +23,7 @@
 #ifndef KEEL_IOSCHED_METHOD_H
 #define KEEL_IOSCHED_METHOD_H
 
+#include <linux/falloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -61,7 +62,7 @@ struct ios_files {
 };
 
 struct ios_method {
-    const char *name; /* "uring", "sync", "sim" */
+    const char *name; /* "uring", "nvme", "sync", "sim" */
 
     /* One thread runs all contexts of this method, and waiting on any of them moves them all: parts
      * of other contexts may be reported from turn(), and callbacks run as soon as a part is. */
@@ -105,11 +106,22 @@ struct ios_method {
 };
 
 extern const struct ios_method ios_method_uring;
+extern const struct ios_method ios_method_nvme;
 extern const struct ios_method ios_method_sync;
 extern const struct ios_method ios_method_sim;
 
 /* Files and block devices of the kernel; for uring and sync (device.c, path.c). */
 extern const struct ios_files ios_files_posix;
+
+/* NVMe namespaces by their character devices, and the kernel's names; for nvme. */
+extern const struct ios_files ios_files_nvme;
+
+/* Mode of fallocate(2) that stands for a range operation on files and block devices. */
+static inline int ios_range_mode(enum keel_op op)
+{
+    return FALLOC_FL_KEEP_SIZE |
+           (op == KEEL_OP_WRITE_ZEROES ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
+}
 
 /*
  * A part of a pushed request completed. part: 0, or 1 for the sync of a linked pair; res: bytes

@@ -64,6 +64,8 @@ static void sim_detach(struct keel_ctx *ctx)
 
 /* ---------------------------------------------------------------- requests */
 
+static const uint8_t zeroes[KEEL_IO_BYTES_MAX];
+
 static int sim_push(struct keel_ctx *ctx, struct keel_io *io)
 {
     struct keel_sim *sim = ctx->method_data;
@@ -75,6 +77,12 @@ static int sim_push(struct keel_ctx *ctx, struct keel_io *io)
     sio->ctx = ctx;
     sio->io = io;
     sio->link_sync = step.link_sync;
+    if (step.op == KEEL_OP_WRITE_ZEROES || step.op == KEEL_OP_DEALLOCATE) {
+        /* Either is a write of zeroes to this device, piece by piece. */
+        step.op = KEEL_OP_WRITE;
+        step.buf = (void *)(uintptr_t)zeroes;
+        step.len_bytes = step.len_bytes < sizeof(zeroes) ? step.len_bytes : sizeof(zeroes);
+    }
     sio->cmd = (struct sim_cmd){
         .file = file,
         .buf = step.buf,

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "iosched/ctx.h"
+#include "iosched/nvme_device.h"
 #include "iosched/path.h"
 
 int ios_path_error(int error)
@@ -132,6 +133,18 @@ const struct ios_files ios_files_posix = {
     .open = ios_posix_open,
     .close = ios_posix_close,
     .grow = ios_posix_grow,
+    .exists = path_exists,
+    .mkdir = path_mkdir,
+    .rename = path_rename,
+    .unlink = path_unlink,
+    .sync = path_sync,
+    .list = path_list,
+};
+
+const struct ios_files ios_files_nvme = {
+    .open = ios_nvme_open,
+    .close = ios_nvme_close,
+    .grow = ios_nvme_grow,
     .exists = path_exists,
     .mkdir = path_mkdir,
     .rename = path_rename,

@@ -17,6 +17,9 @@ int ios_path_sync_folder_of(const char *path);
 /* Members of ios_files_posix; see method.h (device.c). */
 int ios_posix_open(struct keel_ctx *ctx, struct keel_device *device, const char *path,
                    const struct keel_device_options *options, struct keel_err_info *info);
+/* open(2) of a file or block device that is there, the latter with O_EXCL, waited for as
+ * keel_device_open says. The descriptor or a negative code. */
+int ios_posix_open_existing(const char *path, int flags);
 void ios_posix_close(struct keel_device *device);
 int ios_posix_grow(struct keel_ctx *ctx, struct keel_device *device, uint64_t size_bytes);
 

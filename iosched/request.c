@@ -71,7 +71,7 @@ void ios_request_check(const struct keel_io *io)
         return;
 
     KEEL_ASSERT(io->private_.ctx != NULL);
-    KEEL_ASSERT(io->op >= KEEL_OP_READ && io->op <= KEEL_OP_NOP);
+    KEEL_ASSERT(io->op >= KEEL_OP_READ && io->op <= KEEL_OP_DEALLOCATE);
     KEEL_ASSERT(io->private_.done_bytes <= io->len_bytes);
     KEEL_ASSERT(io->private_.retries <= IOS_RETRIES_MAX);
     if (state == KEEL_IO_SUBMITTED)
@@ -80,27 +80,34 @@ void ios_request_check(const struct keel_io *io)
         KEEL_ASSERT(io->private_.done_bytes == io->len_bytes);
 }
 
-static bool is_transfer(const struct keel_io *io)
+static bool is_range(unsigned op)
 {
-    return io->op == KEEL_OP_READ || io->op == KEEL_OP_WRITE;
+    return op == KEEL_OP_WRITE_ZEROES || op == KEEL_OP_DEALLOCATE;
+}
+
+/* Has it a place and a length, of which parts may be done? */
+static bool has_extent(unsigned op)
+{
+    return op == KEEL_OP_READ || op == KEEL_OP_WRITE || is_range(op);
 }
 
 int ios_request_validate(const struct keel_io *io)
 {
-    KEEL_ASSERT(io->op >= KEEL_OP_READ && io->op <= KEEL_OP_NOP);
+    KEEL_ASSERT(io->op >= KEEL_OP_READ && io->op <= KEEL_OP_DEALLOCATE);
     KEEL_ASSERT(io->cls < KEEL_CLASS_COUNT);
     KEEL_ASSERT(io->device != NULL || io->op == KEEL_OP_NOP);
     if (io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC))
         KEEL_ASSERT(io->op == KEEL_OP_WRITE);
     KEEL_ASSERT((io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC)) !=
                 (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC));
-    if (!is_transfer(io))
+    if (!has_extent(io->op))
         return io->len_bytes == 0 ? 0 : KEEL_ERANGE;
 
     uint64_t bits = (uintptr_t)io->buf | io->offset_bytes | io->len_bytes;
-    if (io->buf == NULL || bits % KEEL_BLOCK_BYTES != 0)
+    if ((io->buf == NULL) != is_range(io->op) || bits % KEEL_BLOCK_BYTES != 0)
         return KEEL_EALIGN;
-    if (io->len_bytes == 0 || io->len_bytes > KEEL_IO_BYTES_MAX)
+    uint32_t max = is_range(io->op) ? KEEL_RANGE_BYTES_MAX : KEEL_IO_BYTES_MAX;
+    if (io->len_bytes == 0 || io->len_bytes > max)
         return KEEL_ERANGE;
 
     uint64_t size = ios_device_size(io->device);
@@ -116,11 +123,11 @@ struct ios_step ios_request_step(struct keel_io *io)
 
     if (io->private_.phase == IOS_PHASE_SYNC_ONLY)
         step.op = KEEL_OP_SYNC;
-    if (step.op == KEEL_OP_READ || step.op == KEEL_OP_WRITE) {
+    if (has_extent(step.op)) {
         KEEL_ASSERT(done < io->len_bytes);
         step.dsync = (io->flags & KEEL_IO_DSYNC) != 0;
         step.link_sync = (io->flags & KEEL_IO_LINK_SYNC) != 0;
-        step.buf = (char *)io->buf + done;
+        step.buf = io->buf ? (char *)io->buf + done : NULL;
         step.offset_bytes = io->device->base_bytes + io->offset_bytes + done;
         step.len_bytes = io->private_.step_bytes ? io->private_.step_bytes : io->len_bytes - done;
         if (io->private_.iov_count > 1) {
@@ -238,7 +245,7 @@ enum ios_verdict ios_request_settle(struct keel_io *io)
 
     if (io->private_.parts == 2)
         return settle_pair(io);
-    if (is_transfer(io) && io->private_.phase == IOS_PHASE_TRANSFER)
+    if (has_extent(io->op) && io->private_.phase == IOS_PHASE_TRANSFER)
         return settle_transfer(io, io->private_.part_res[0]);
     return settle_sync(io, io->private_.part_res[0]);
 }

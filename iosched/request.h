@@ -128,6 +128,7 @@ static inline void ios_request_begin(struct keel_io *io, struct keel_ctx *ctx)
     KEEL_INV(I1, ios_request_state(io) == KEEL_IO_IDLE);
 
     io->res = 0;
+    io->status = 0;
     io->private_.next = NULL;
     io->private_.prev = NULL;
     /* Atomic, because keel_ioref_wait() looks at it from other threads. */

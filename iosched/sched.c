@@ -121,7 +121,8 @@ void sched_init(struct sched *sched, uint64_t now_ns)
 
 uint32_t sched_cost(const struct sched *sched, enum keel_op op, uint32_t bytes, bool durable)
 {
-    uint32_t blocks = bytes / KEEL_BLOCK_BYTES;
+    bool transfer = op == KEEL_OP_READ || op == KEEL_OP_WRITE;
+    uint32_t blocks = transfer ? bytes / KEEL_BLOCK_BYTES : 0;
     uint32_t sync_ns = __atomic_load_n(&sched->sync_ns, __ATOMIC_RELAXED);
 
     KEEL_DCHECK(blocks < SCHED_COST_SIZES);
@@ -135,6 +136,9 @@ uint32_t sched_cost(const struct sched *sched, enum keel_op op, uint32_t bytes, 
                (durable ? sync_ns : 0);
     case KEEL_OP_SYNC:
         return sync_ns + 1;
+    case KEEL_OP_WRITE_ZEROES:
+    case KEEL_OP_DEALLOCATE: /* they move nothing; a command is what a small write is */
+        return __atomic_load_n(&sched->cost_ns[1][1], __ATOMIC_RELAXED);
     case KEEL_OP_NOP:
         return 1;
     }

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,6 +28,21 @@ X(SUBMIT_ALL, "5.18")
 /* Features without which the method is refused; all of them are in 5.10. */
 #define URING_FEATURES_NEEDED \
     (IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
+
+#ifndef IORING_SETUP_NO_SQARRAY
+#define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6 */
+#endif
+
+/* Does the kernel have a set-up flag? Asked by setting a small ring up, and closing it. */
+static inline bool uring_kernel_has(uint32_t flag)
+{
+    struct io_uring_params params = {.flags = flag};
+    long fd = syscall(SYS_io_uring_setup, 2, &params);
+
+    if (fd >= 0)
+        close((int)fd);
+    return fd >= 0;
+}
 
 /* io_uring_register(2): liburing 2.3 declares functions for restrictions and for enabling a ring,
  * and its shared library does not have them. Returns what the kernel does, or -errno. */

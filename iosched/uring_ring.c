@@ -55,8 +55,8 @@ static int setup_with(struct uring_ring *ring, const struct uring_shape *shape, 
         struct io_uring_params params = {.cq_entries = shape->completions};
         for (unsigned i = 0; i < rungs; i++)
             params.flags |= rung_wanted(shape, i) ? ladder[i].flag : 0;
-        if (ring->polled)
-            params.flags |= IORING_SETUP_IOPOLL;
+        params.flags |= ring->polled ? IORING_SETUP_IOPOLL : 0;
+        params.flags |= shape->commands ? IORING_SETUP_SQE128 | IORING_SETUP_CQE32 : 0;
         rc = setup(entries, &ring->io, &params);
         if (rc == 0) {
             ring->setup_flags = params.flags;
@@ -76,7 +76,8 @@ int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, ur
 {
     int rc = -EINVAL;
 
-    *ring = (struct uring_ring){.polled = shape->polled};
+    *ring = (struct uring_ring){
+        .polled = shape->polled, .sqe_shift = shape->commands, .cqe_shift = shape->commands};
     for (unsigned rungs = RUNGS + 1; rungs-- > 0;) {
         if (rungs > 0 && !rung_wanted(shape, rungs - 1))
             continue; /* the same flags as one rung below */
@@ -184,6 +185,11 @@ int uring_ring_enable(struct uring_ring *ring, const struct uring_rules *rules, 
 
 /* ------------------------------------------------------------- submission */
 
+static struct io_uring_sqe *sqe_at(const struct uring_ring *ring, uint32_t index)
+{
+    return &ring->io.sq.sqes[(index & *ring->io.sq.kring_mask) << ring->sqe_shift];
+}
+
 static uint32_t kernel_head(const struct uring_ring *ring)
 {
     return __atomic_load_n(ring->io.sq.khead, __ATOMIC_ACQUIRE);
@@ -202,8 +208,8 @@ struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring)
 {
     KEEL_DCHECK(uring_ring_room(ring) > 0);
 
-    struct io_uring_sqe *sqe = &ring->io.sq.sqes[ring->tail++ & *ring->io.sq.kring_mask];
-    memset(sqe, 0, sizeof(*sqe));
+    struct io_uring_sqe *sqe = sqe_at(ring, ring->tail++);
+    memset(sqe, 0, sizeof(*sqe) << ring->sqe_shift);
     return sqe;
 }
 
@@ -245,7 +251,7 @@ static uint32_t enter(struct uring_ring *ring, uint32_t submit, unsigned wait, u
 uint64_t uring_ring_cut(const struct uring_ring *ring)
 {
     uint32_t head = kernel_head(ring);
-    const struct io_uring_sqe *last = &ring->io.sq.sqes[(head - 1) & *ring->io.sq.kring_mask];
+    const struct io_uring_sqe *last = sqe_at(ring, head - 1);
 
     if (head == ring->tail || !(last->flags & IOSQE_IO_LINK))
         return 0;
@@ -305,7 +311,8 @@ uint32_t uring_ring_reap(struct uring_ring *ring, struct uring_event *events, ui
     uint32_t count = 0;
 
     for (; head != tail && count < max; head++, count++) {
-        const struct io_uring_cqe *cqe = &ring->io.cq.cqes[head & *ring->io.cq.kring_mask];
+        const struct io_uring_cqe *cqe =
+            &ring->io.cq.cqes[(head & *ring->io.cq.kring_mask) << ring->cqe_shift];
         events[count] = (struct uring_event){cqe->user_data, cqe->res, cqe->flags};
     }
     __atomic_store_n(ring->io.cq.khead, head, __ATOMIC_RELEASE);

@@ -38,6 +38,7 @@ struct uring_ring {
     /* constant while open */
     struct io_uring io;   /* mapping and descriptor; liburing's submission code is not used */
     uint32_t setup_flags; /* IORING_SETUP_* in force */
+    uint8_t sqe_shift, cqe_shift; /* 1: entries of the double size, for passthrough */
     bool polled;
     bool restricted; /* the kernel enforces the rules given to uring_ring_enable() */
     bool has_files;  /* there is a table for them */
@@ -68,6 +69,7 @@ struct uring_shape {
     uint32_t entries;     /* submission entries at most; 16 at least */
     uint32_t completions; /* room for them */
     bool polled;
+    bool commands;   /* SQE128 and CQE32, which passthrough needs */
     bool restricted; /* disabled until uring_ring_enable(), so that it can be restricted */
 };
 
@@ -104,7 +106,7 @@ int uring_ring_enable(struct uring_ring *ring, const struct uring_rules *rules, 
 /* Entries that can be filled now. */
 uint32_t uring_ring_room(const struct uring_ring *ring);
 
-/* The next entry, zeroed. There is room. */
+/* The next entry, zeroed in its whole size. There is room. */
 struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring);
 
 /* The holder of the role will enter next: publish, and announce. */

@@ -148,6 +148,14 @@ int cli_fail(const char *command, const char *format, ...)
     return CLI_FAILED;
 }
 
+int cli_ctx_open(enum keel_method method, struct keel_ctx **ret)
+{
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+
+    options.method = method;
+    return keel_ctx_open(&options, ret);
+}
+
 static bool progress_shown;
 
 void cli_progress(const char *format, ...)

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "keel/error.h"
+#include "keel/iosched.h"
 
 struct hist;
 
@@ -60,6 +60,9 @@ int cli_fail(const char *command, const char *format, ...) __attribute__((format
 /* Rewrite the progress line, if stderr is a terminal; end: wipe it. */
 void cli_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_progress_end(void);
+
+/* A context of a method, with defaults. As keel_ctx_open. */
+int cli_ctx_open(enum keel_method method, struct keel_ctx **ret);
 
 /* Print object (taken) to stdout. Returns CLI_OK or, when it could not be written, CLI_FAILED. */
 int cli_json(const char *command, json_t *object);

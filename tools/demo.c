@@ -25,7 +25,7 @@
 struct demo {
     const char *command, *path;
     int seconds, writers;
-    bool json, overwrite;
+    bool json, overwrite, shared;
 
     struct demo_map map;
     bool found;                      /* a store was there */
@@ -40,7 +40,7 @@ struct demo {
 
 static int parse(struct demo *demo, int argc, const char **argv)
 {
-    int json = 0, overwrite = 0;
+    int json = 0, overwrite = 0, shared = 0;
     const struct poptOption options[] = {
         {"path", 0, POPT_ARG_STRING, &demo->path, 0, "folder or device of the store (./keel-demo)",
          "DIR|DEVICE"},
@@ -48,6 +48,8 @@ static int parse(struct demo *demo, int argc, const char **argv)
         {"writers", 0, POPT_ARG_INT, &demo->writers, 0, "threads that commit (8)", "N"},
         {"overwrite", 0, POPT_ARG_NONE, &overwrite, 0,
          "destroy what else a device holds to make the store", NULL},
+        {"shared", 0, POPT_ARG_NONE, &shared, 0,
+         "take an NVMe namespace that other controllers reach too", NULL},
         {"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object on stdout", NULL},
         POPT_AUTOHELP POPT_TABLEEND,
     };
@@ -55,6 +57,7 @@ static int parse(struct demo *demo, int argc, const char **argv)
         return CLI_USAGE;
     demo->json = json;
     demo->overwrite = overwrite;
+    demo->shared = shared;
     if (!demo->path[0])
         return cli_usage(demo->command, "--path is empty, name a folder");
     if (cli_range(demo->command, "--seconds", demo->seconds, 1, 86400) ||
@@ -92,14 +95,15 @@ static int look_at_store(struct demo *demo, struct keel_ctx *ctx, struct keel_st
 
 static int prepare(struct demo *demo)
 {
-    struct keel_options options = demo_options();
+    struct keel_options options = demo_options(demo->path);
     struct keel_err_info info = {0};
     struct keel_ctx *ctx;
     struct keel_store *store;
-    int rc = keel_ctx_open(NULL, &ctx);
+    int rc = cli_ctx_open(options.method, &ctx);
     if (rc)
         return cli_error(demo->command, "opening a context", rc, NULL);
     options.overwrite = demo->overwrite;
+    options.shared = demo->shared;
 
     cli_progress("opening %s", demo->path);
     rc = keel_open(ctx, demo->path, &options, &info, &store);
@@ -168,15 +172,16 @@ static int check_all(struct demo *demo, struct keel_ctx *ctx, struct keel_store 
 
 static int recover(struct demo *demo)
 {
-    struct keel_options options = demo_options();
+    struct keel_options options = demo_options(demo->path);
     options.create_off = true;
+    options.shared = demo->shared;
     struct keel_err_info info = {0};
     struct keel_ctx *ctx;
     struct keel_store *store;
 
     /* Until the opposite is seen, all of it is lost. */
     demo->verdict = (struct demo_verdict){.lost = demo->run.acked_total};
-    int rc = keel_ctx_open(NULL, &ctx);
+    int rc = cli_ctx_open(options.method, &ctx);
     if (rc)
         return cli_error(demo->command, "opening a context", rc, NULL);
     cli_progress("recovering");
@@ -329,6 +334,7 @@ static int run_demo(struct demo *demo)
     demo->run.command = demo->command;
     demo->run.path = demo->path;
     demo->run.writers = (uint32_t)demo->writers;
+    demo->run.shared_namespace = demo->shared;
     demo->run.seconds = (uint32_t)demo->seconds;
     status = demo_run_load(&demo->run);
     if (status)

@@ -11,13 +11,19 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 
-struct keel_options demo_options(void)
+struct keel_options demo_options(const char *path)
 {
     struct keel_options options = KEEL_OPTIONS_DEFAULT;
+
+    struct stat st;
+
+    if (stat(path, &st) == 0 && S_ISCHR(st.st_mode))
+        options.method = KEEL_METHOD_NVME;
     /* A small log, so that a run of seconds sees checkpoints too. */
     options.log_bytes = 64ull << 20;
     options.cache_bytes = 32ull << 20;

@@ -70,7 +70,8 @@ struct demo_map {
 };
 
 /* Options under which demo, worker and checker open the store. */
-struct keel_options demo_options(void);
+/* path: of the store; one on /dev/ngXnY takes the nvme method. */
+struct keel_options demo_options(const char *path);
 
 /* Hash that transaction seq of writer leaves in its entry; and the chain one further. Pure. */
 uint64_t demo_hash(uint64_t salt, uint32_t writer, uint64_t seq);

@@ -71,6 +71,7 @@ static int start_child(struct demo_run *run, struct child *child)
     if (shared == MAP_FAILED)
         return cli_fail(run->command, "shared memory: %s", strerror(errno));
     run->shared = shared;
+    run->shared->shared_namespace = run->shared_namespace;
     for (uint32_t w = 0; w < DEMO_WRITERS_MAX; w++)
         atomic_store(&run->shared->attempted[w], run->acked[w]);
 

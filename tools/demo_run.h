@@ -12,6 +12,7 @@ struct demo_run {
     /* the caller's */
     const char *command, *path;
     uint32_t writers, seconds;
+    bool shared_namespace; /* keel_options.shared */
 
     /* results */
     struct demo_shared *shared;       /* the worker's last words; until demo_run_end */

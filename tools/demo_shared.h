@@ -17,6 +17,7 @@ enum demo_state { DEMO_OPENING = 0, DEMO_RUNNING, DEMO_FAILED };
 /* One mapping of a memfd. The worker writes; the demo reads state while the worker lives, all the
  * rest after its death. */
 struct demo_shared {
+    bool shared_namespace; /* before the worker is started */
     _Atomic uint32_t state;
     int32_t error; /* with DEMO_FAILED */
     char error_at[32];

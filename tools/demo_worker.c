@@ -32,6 +32,7 @@ struct worker {
     struct demo_shared *shared;
     struct keel_store *store;
     struct demo_map map;
+    enum keel_method method;
     int pipe;
     uint32_t writers;
     pthread_barrier_t ready; /* threads have their contexts and may begin */
@@ -90,7 +91,7 @@ static void *thread_main(void *arg)
     struct thread *thread = arg;
     struct worker *worker = thread->worker;
     const char *at = "keel_ctx_open";
-    int rc = keel_ctx_open(NULL, &thread->ctx);
+    int rc = cli_ctx_open(worker->method, &thread->ctx);
     if (!rc) {
         at = "reading the slot page";
         rc = demo_writer_load(&thread->writer, thread->ctx, worker->store, &worker->map,
@@ -145,10 +146,12 @@ static void watch(struct worker *worker, struct keel_ctx *ctx)
 
 static int run(struct worker *worker, const char *path)
 {
-    struct keel_options options = demo_options();
+    struct keel_options options = demo_options(path);
     struct keel_ctx *ctx;
     const char *at = "keel_ctx_open";
-    int rc = keel_ctx_open(NULL, &ctx);
+    worker->method = options.method;
+    options.shared = worker->shared->shared_namespace;
+    int rc = cli_ctx_open(options.method, &ctx);
     if (rc)
         goto fail;
     at = "keel_open";

@@ -42,13 +42,15 @@ enum keel_background {
 struct keel_options {
     uint32_t size;
     enum keel_background background;
-    enum keel_method method; /* of contexts that the store opens itself (log, background thread) */
+    enum keel_method method; /* of contexts that the store opens itself (log, background thread);
+                              * where ctx is of the nvme method, these are too, and only there */
     struct keel_sim *sim;    /* KEEL_METHOD_SIM, which goes with KEEL_MANUAL */
     enum keel_sync_method sync;
     enum keel_want fixed;
     bool create_off;          /* true: KEEL_ENOTFOUND instead of creating */
     bool overwrite;           /* true: where there is no store, whatever else the device at path
                                * holds is destroyed to make one; means nothing for a folder */
+    bool shared;              /* true: keel_device_options.shared, for a store on a namespace */
     uint32_t page_bytes;      /* at creation; 0 = 4096 */
     uint64_t log_bytes;       /* at creation; 0 = 256 MiB; from KEEL_WAL_BYTES_MIN to 1 TiB */
     uint64_t space_bytes;     /* at creation: first size of pages.keel; 0 = 16 MiB */

@@ -54,6 +54,7 @@ X(KEEL_ESPACEFULL,  -5115, ENOSPC,      REQUEST, "the space is at its largest si
 X(KEEL_ECLOSED,     -5116, ESHUTDOWN,   REQUEST, "the object is closed or closing; open it again") \
 X(KEEL_EPARTITIONED, -5117, EBUSY,      REQUEST, "the disk is divided into partitions; name one of them, or remove the partition table first") \
 X(KEEL_EGEOMETRY,   -5118, EOPNOTSUPP,  REQUEST, "the device is formatted in a way that keel cannot use, see the error's operation; format it otherwise or name another") \
+X(KEEL_ESHARED,     -5119, EBUSY,       REQUEST, "other controllers may reach this namespace; make sure that nobody else writes to it, and say that it is shared") \
 X(KEEL_ECHECKSUM,   -5200, EIO,         CORRUPT, "the checksum does not match; the bytes read are not the bytes written, restore them from a copy") \
 X(KEEL_ECORRUPT,    -5201, EIO,         CORRUPT, "the log is damaged below a durable promise; nothing was cut off, look at it with keel wal verify") \
 X(KEEL_ESUPER,      -5202, EIO,         CORRUPT, "too few good copies of a superblock; restore the file from a copy") \

@@ -50,6 +50,8 @@ enum keel_method {
         0,             /* uring, or sync where io_uring is not to be had (reported, never silent) */
     KEEL_METHOD_URING, /* io_uring; required: KEEL_EMETHOD when it cannot be had */
     KEEL_METHOD_SYNC,  /* preadv2/pwritev2/fdatasync in the thread that drives */
+    KEEL_METHOD_NVME,  /* NVMe commands through io_uring, on /dev/ngXnY alone; required. Up to Linux
+                        * 6.5 interrupts only: iopoll = REQUIRED is refused there */
     KEEL_METHOD_SIM,   /* deterministic devices of a keel_sim (keel/sim.h) */
 };
 
@@ -140,7 +142,7 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_fd(struct keel_ctx *ctx);
 
 /* What a context runs on, and why not on something better. Lent until keel_ctx_close. */
 struct keel_ctx_path {
-    const char *method; /* "uring", "sync", "sim" */
+    const char *method; /* "uring", "nvme", "sync", "sim" */
     bool iopoll;        /* data ring is polled */
     bool fixed_buffers; /* at least one arena chunk is registered */
     bool fixed_files;
@@ -216,6 +218,8 @@ struct keel_device_options {
     enum keel_want direct; /* O_DIRECT. PREFERRED is taken as REQUIRED, since nothing is downgraded
                             * in silence; OFF: through the kernel's page cache, on purpose */
     bool read_only;        /* shared lock instead of an exclusive one */
+    bool shared;           /* an NVMe namespace that other controllers may reach is opened too: who
+                            * says so sees to it that nobody else writes there */
     uint64_t create_bytes; /* > 0: create the file (KEEL_EINUSE/-EEXIST if there), preallocate and
                             * write zeroes, sync file and folder; multiple of KEEL_BLOCK_BYTES */
 };
@@ -240,7 +244,10 @@ struct keel_device_info {
  * taken its rings down). Created files have mode 0600. On failure nothing is left behind. *ret: the
  * caller owns it. info (may be NULL): says more about a failure. Blocks. Errors: KEEL_EACCESS,
  * KEEL_ENOTFOUND, KEEL_EINUSE (also: mounted), KEEL_EDIRECT, KEEL_ENOSPACE, KEEL_EALIGN, -errno;
- * for writing also KEEL_EPARTITIONED, and KEEL_EGEOMETRY for a zoned disk.
+ * for writing also KEEL_EPARTITIONED, and KEEL_EGEOMETRY for a zoned disk. A context of the nvme
+ * method opens /dev/ngXnY and nothing else (KEEL_ENOTSUP), and holds its block device;
+ * KEEL_ESHARED, KEEL_EGEOMETRY (metadata in each block), KEEL_EACCESS (Identify or commands are not
+ * allowed).
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_device_open(struct keel_ctx *ctx, const char *path,
                                                  const struct keel_device_options *options,
@@ -316,7 +323,16 @@ enum keel_op {
     KEEL_OP_WRITE,
     KEEL_OP_SYNC, /* fdatasync: covers every write that had completed before it was submitted */
     KEEL_OP_NOP,  /* nothing, with or without a device: measures the way there and back */
+    /*
+     * Ranges: no buf, len_bytes up to KEEL_RANGE_BYTES_MAX. -EOPNOTSUPP where device or file system
+     * has none; not durable before a SYNC. A range that failed is in part what it was.
+     */
+    KEEL_OP_WRITE_ZEROES, /* reads as zeroes afterwards; block devices do it without a transfer
+                           * where they can, files may have to allocate again at the next write */
+    KEEL_OP_DEALLOCATE,   /* what it holds is no longer needed. A file reads as zeroes afterwards, a
+                           * device as it likes, until it is written */
 };
+#define KEEL_RANGE_BYTES_MAX (1024u * 1024u * 1024u)
 
 enum {
     /* WRITE: durable when complete (RWF_DSYNC: FUA where the device has it, else write and flush).
@@ -355,7 +371,8 @@ struct keel_io {
     struct keel_arena *arena; /* the arena buf lies in, or NULL */
     void *buf;                /* borrowed until complete; KEEL_BLOCK_BYTES aligned */
     uint64_t offset_bytes;    /* multiple of KEEL_BLOCK_BYTES */
-    uint32_t len_bytes;       /* multiple of KEEL_BLOCK_BYTES, 1 to KEEL_IO_BYTES_MAX; 0 for SYNC */
+    uint32_t len_bytes;       /* multiple of KEEL_BLOCK_BYTES, 1 to KEEL_IO_BYTES_MAX; 0 for SYNC;
+                               * ranges have a limit of their own */
     uint8_t op;               /* enum keel_op */
     uint8_t cls;              /* enum keel_class */
     uint16_t flags;           /* KEEL_IO_* */
@@ -363,7 +380,9 @@ struct keel_io {
     void *user;
 
     /* valid in the callback and after keel_io_wait */
-    int32_t res; /* 0: all of it; negative: errno as the kernel gave it, -ECANCELED, KEEL_E* */
+    int32_t res;     /* 0: all of it; negative: errno as the kernel gave it, -ECANCELED, KEEL_E* */
+    uint16_t status; /* NVMe status (type and code, and bit 14: do not retry) behind a res of the
+                      * nvme method; else 0 */
 
     /* keel's own */
     struct {

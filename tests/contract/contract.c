@@ -46,8 +46,10 @@ static int begin(struct contract *c, const char *test)
         rc = keel_sim_create(&sim_options, &c->sim);
         snprintf(c->folder, sizeof(c->folder), "folder");
     } else {
-        c->disk = getenv("KEEL_TEST_DEVICE");
+        c->disk = getenv(c->method == KEEL_METHOD_NVME ? "KEEL_TEST_NVME" : "KEEL_TEST_DEVICE");
     }
+    if (c->method == KEEL_METHOD_NVME && !c->disk)
+        return KEEL_EMETHOD;
     if (!c->sim && !c->disk) {
         tmpdir_create(&c->dir);
         snprintf(c->folder, sizeof(c->folder), "%s/folder", c->dir.path);

@@ -7,6 +7,7 @@
  *
  * KEEL_TEST_DEVICE=PATH gives the methods that work on block devices that disk instead of files:
  * the devices of a test are parts of it. Its content is lost; one test at a time then (-j1).
+ * KEEL_TEST_NVME=/dev/ngXnY does the same for the nvme method, which does not run without it.
  */
 #ifndef KEEL_TESTS_CONTRACT_H
 #define KEEL_TESTS_CONTRACT_H
@@ -96,6 +97,7 @@ void contract_expect(struct contract *c, struct keel_device *device, uint32_t bl
 
 static const struct contract_row contract_methods[] = {
     {"uring", KEEL_METHOD_URING},
+    {"nvme", KEEL_METHOD_NVME},
     {"sync", KEEL_METHOD_SYNC},
     {"sim", KEEL_METHOD_SIM},
 };

@@ -698,6 +698,73 @@ CONTRACT_TEST(a_failed_write_of_a_linked_pair_is_what_is_reported)
     keel_device_close(device);
 }
 
+/* ---------------------------------------------------------------- ranges */
+
+CONTRACT_TEST(zeroes_are_there_where_they_were_written_and_nowhere_else)
+{
+    struct keel_device *device = contract_create(c, "d", 64);
+    struct keel_io io = contract_io(c, device, KEEL_OP_WRITE_ZEROES, NULL, 3, 40);
+
+    contract_write(c, device, 0, 64, 'a');
+    int rc = contract_run(c, &io);
+    if (rc == -EOPNOTSUPP) {
+        keel_device_close(device);
+        CONTRACT_SKIP(c, "no write of zeroes on this file system or device");
+    }
+    cr_assert_eq(rc, 0, "%s", keel_err_name(rc));
+    contract_expect(c, device, 0, 3, 'a');
+    contract_expect(c, device, 3, 40, 0);
+    contract_expect(c, device, 43, 21, 'a');
+    contract_write(c, device, 4, 1, 'b');
+    contract_expect(c, device, 3, 1, 0);
+    contract_expect(c, device, 4, 1, 'b');
+    keel_device_close(device);
+}
+
+CONTRACT_TEST(deallocating_leaves_the_neighbours_and_the_range_can_be_written_again)
+{
+    struct keel_device *device = contract_create(c, "d", 64);
+    struct keel_io io = contract_io(c, device, KEEL_OP_DEALLOCATE, NULL, 8, 16);
+
+    contract_write(c, device, 0, 64, 'a');
+    int rc = contract_run(c, &io);
+    if (rc == -EOPNOTSUPP) {
+        keel_device_close(device);
+        CONTRACT_SKIP(c, "nothing can be deallocated on this file system or device");
+    }
+    cr_assert_eq(rc, 0, "%s", keel_err_name(rc));
+    contract_expect(c, device, 0, 8, 'a');
+    contract_expect(c, device, 24, 40, 'a');
+    if (!c->disk)
+        contract_expect(c, device, 8, 16, 0); /* a disk may say what it likes */
+    contract_write(c, device, 8, 16, 'b');
+    contract_expect(c, device, 8, 16, 'b');
+    keel_device_close(device);
+}
+
+CONTRACT_TEST(ranges_have_no_memory_and_stay_inside_the_device)
+{
+    struct keel_device *device = contract_create(c, "d", 8);
+    uint8_t *buf = contract_alloc(c, 1);
+    static const enum keel_op ops[] = {KEEL_OP_WRITE_ZEROES, KEEL_OP_DEALLOCATE};
+
+    contract_write(c, device, 0, 8, 'a');
+    for (unsigned i = 0; i < 2; i++) {
+        struct keel_io with = contract_io(c, device, ops[i], buf, 0, 1);
+        struct keel_io beyond = contract_io(c, device, ops[i], NULL, 7, 2);
+        struct keel_io none = contract_io(c, device, ops[i], NULL, 0, 0);
+        struct keel_io odd = contract_io(c, device, ops[i], NULL, 0, 1);
+
+        odd.len_bytes = 512;
+        cr_assert_eq(contract_run(c, &with), KEEL_EALIGN);
+        cr_assert_eq(contract_run(c, &beyond), KEEL_ERANGE);
+        cr_assert_eq(contract_run(c, &none), KEEL_ERANGE);
+        cr_assert_eq(contract_run(c, &odd), KEEL_EALIGN);
+    }
+    contract_expect(c, device, 0, 8, 'a');
+    keel_device_close(device);
+}
+
 static void prepare_nothing(struct keel_raw *raw, struct io_uring_sqe *sqe)
 {
     (void)raw;

@@ -4,6 +4,8 @@
  *
  * KEEL_TEST_DEVICE=PATH puts every store that is not simulated on that block device or namespace,
  * whose content is lost; one test at a time then (-j1).
+ * KEEL_TEST_NVME=/dev/ngXnY is the namespace for the variants of the nvme method, which do not run
+ * without it.
  */
 #ifndef KEEL_TESTS_INTEGRATION_FIXTURE_H
 #define KEEL_TESTS_INTEGRATION_FIXTURE_H

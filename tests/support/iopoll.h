@@ -14,7 +14,7 @@ static inline enum keel_want test_iopoll(enum keel_method method)
 {
     const char *text = getenv("KEEL_TEST_IOPOLL");
 
-    if (!text || method != KEEL_METHOD_URING)
+    if (!text || (method != KEEL_METHOD_URING && method != KEEL_METHOD_NVME))
         return KEEL_PREFERRED;
     if (strcmp(text, "required") == 0)
         return KEEL_REQUIRED;
