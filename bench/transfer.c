@@ -42,7 +42,8 @@ struct job {
     const struct bench_options *options;
     struct bench_report *report;
     enum keel_op op;
-    uint64_t blocks; /* of bs_bytes, to choose from */
+    enum keel_want restricted; /* of the threads' rings */
+    uint64_t blocks;           /* of bs_bytes, to choose from */
 
     /* one round */
     struct keel_device *device;
@@ -129,6 +130,7 @@ static int prepare(struct thread *thread)
 
     ctx.method = options->method;
     ctx.iopoll = options->iopoll;
+    ctx.restricted = thread->job->restricted;
     ctx.depth = options->depth + SLOTS_SPARE;
     int rc = keel_ctx_open(&ctx, &thread->ctx);
     if (rc)
@@ -348,6 +350,30 @@ static int transfer_round(struct bench_run *run)
     return rc ? cli_error(run->options->command, path, rc, NULL) : 0;
 }
 
+/* A round of ours, on rings that take everything: what the kernel's rules cost. */
+static bool peer_unrestricted(struct bench_run *run, struct bench_series *series)
+{
+    static struct bench_report report;
+    struct job *job = run->state;
+
+    if (!run->report->path.restricted) {
+        snprintf(series->note, sizeof(series->note), "our rings are not restricted here either");
+        return false;
+    }
+    report = (struct bench_report){.disk = run->report->disk};
+    hist_init(&report.latency);
+    job->report = &report;
+    job->restricted = KEEL_OFF;
+    int status = transfer_round(run);
+    job->report = run->report;
+    job->restricted = KEEL_PREFERRED;
+    snprintf(series->note, sizeof(series->note), "ours, with rings that are not restricted");
+    if (status)
+        return false;
+    series->rounds[series->count++] = report.ours.rounds[0];
+    return true;
+}
+
 /* ---------------------------------------------------------------- all rounds */
 
 static int begin(struct bench_run *run, enum keel_op op)
@@ -357,7 +383,10 @@ static int begin(struct bench_run *run, enum keel_op op)
 
     if (!job)
         return cli_error(run->options->command, "job", -ENOMEM, NULL);
-    *job = (struct job){.options = run->options, .report = run->report, .op = op};
+    *job = (struct job){.options = run->options,
+                        .report = run->report,
+                        .op = op,
+                        .restricted = KEEL_PREFERRED};
     run->state = job;
     if (run->folder[0] == '\0')
         return 0;
@@ -395,7 +424,8 @@ static uint64_t transfer_bytes(const struct bench_options *options)
     return options->bs_bytes;
 }
 
-static const struct bench_peer nop_peers[] = {{"liburing", peer_liburing_nop}, {NULL, NULL}};
+static const struct bench_peer nop_peers[] = {
+    {"liburing", peer_liburing_nop}, {"unrestricted", peer_unrestricted}, {NULL, NULL}};
 static const struct bench_peer read_peers[] = {{"fio", peer_fio_read}, {NULL, NULL}};
 static const struct bench_peer write_peers[] = {{"fio", peer_fio_write}, {NULL, NULL}};
 
