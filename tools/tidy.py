@@ -10,7 +10,7 @@ Rules:
   third-party liburing and libnvme are seen by few files
   invariants  every ID of docs/invariants.md is asserted in the code and named in a test, and back
   length      no file above 1000 lines
-  documents   one title each, relative links that lead somewhere, code of the README in examples/
+  documents   one title each, relative links that lead somewhere, headings too, code of the README in examples/
 
 Usage: tools/tidy.py [--cc COMPILER] [RULE...]
 """
@@ -216,6 +216,17 @@ def rule_length(tree):
             tree.complain(path, lines, f"more than {FILE_LINES_MAX} lines: cut it by purpose")
 
 
+def anchors_of(text):
+    """What a link may name behind #: headings as the usual viewers of Markdown turn them into names."""
+    found = set()
+    for heading in re.findall(r"^#+ +(.*?) *$", text, re.M):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+        name = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+        number = sum(1 for other in found if other == name or re.fullmatch(re.escape(name) + r"-\d+", other))
+        found.add(f"{name}-{number}" if number else name)
+    return found
+
+
 def rule_documents(tree):
     for path in tree.select(".md"):
         text = re.sub(r"^(```|~~~).*?^\1", lambda m: re.sub(r"[^\n]", " ", m.group()),
@@ -224,12 +235,14 @@ def rule_documents(tree):
         if len(titles) != 1:
             tree.complain(path, 1, f"has {len(titles)} titles (# ...): wants one")
         for match in re.finditer(r"\]\(([^)\s]+)\)", text):
-            target = match.group(1).split("#")[0]
-            if not target or re.match(r"[a-z]+:", target):
+            target, _, anchor = match.group(1).partition("#")
+            if re.match(r"[a-z]+:", target):
                 continue
-            if not os.path.exists(os.path.join(ROOT, os.path.dirname(path), target)):
+            file = os.path.normpath(os.path.join(os.path.dirname(path), target)) if target else path
+            if not os.path.exists(os.path.join(ROOT, file)):
                 tree.complain(path, line_of(text, match.start()), f"link to {target}: no such file")
-
+            elif anchor and file.endswith(".md") and anchor not in anchors_of(tree.text(file)):
+                tree.complain(path, line_of(text, match.start()), f"link to {file}: no heading {anchor}")
 
     examples = "".join(tree.text(f) for f in tree.files if top_folder(f) == "examples")
     for match in re.finditer(r"^```c\n(.*?)^```", tree.text("README.md"), re.M | re.S):

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The documents: every fenced block is compiled, run, parsed or compared (tests/docs/blocks.py says which how), links
-# lead somewhere, the examples run; and a document that is wrong is refused.
+# The documents: every fenced block is compiled, run, parsed or compared (tests/docs/blocks.py says which how), every
+# figure says where it is from (tests/docs/figures.py), links lead somewhere, the examples run; and a document that is
+# wrong is refused.
 . "$(dirname "$0")/common.inc"
 need python3 bash "${CC:-cc}"
 ROOT=$(cd "$HERE/../.." && pwd)
@@ -8,6 +9,7 @@ cd "$DIR" || fail "cannot enter $DIR"
 
 python3 "$ROOT/tests/docs/blocks.py" "$KEEL" || fail "blocks"
 python3 "$ROOT/tools/tidy.py" documents || fail "titles and links"
+python3 "$ROOT/tests/docs/figures.py" || fail "figures"
 
 # refused NAME WORDS: the page on standard input is refused with these words.
 refused() {
@@ -64,6 +66,46 @@ refused no-option 'keel demo has no --sail' <<EOF
 EOF
 refused no-file 'there is no wal/sail.c' <<EOF
 See \`wal/sail.c\`.
+EOF
+
+# baseless NAME WORDS: the page on standard input has a figure of which these words are missing.
+baseless() {
+	cat >"$DIR/$1.md"
+	expect 1 python3 "$ROOT/tests/docs/figures.py" "$DIR/$1.md"
+	grep -q "$2" "$DIR/out" || fail "$1: no word of it: $(cat "$DIR/out")"
+}
+baseless no-source '12 ns: where is this from' <<EOF
+# A page
+A hit takes 12 ns.
+EOF
+baseless other-section '3 percent: where is this from' <<EOF
+# A page
+## One
+Measured 2026-11-25 on lab, \`keel probe\`: 5 us.
+## Two
+It costs 3 percent.
+EOF
+baseless in-a-table 'a table of k/s: where is this from' <<EOF
+# A page
+| writers | commits, k/s |
+|---|---|
+| 1 | 9 |
+EOF
+baseless no-day 'on which day' <<EOF
+# A page
+Measured on lab, \`keel probe\`: 5 us.
+EOF
+baseless no-machine 'on which machine' <<EOF
+# A page
+Measured 2026-11-25 on a fast machine, \`keel probe\`: 5 us.
+EOF
+baseless no-command 'with which command' <<EOF
+# A page
+Measured 2026-11-25 on lab: 5 us.
+EOF
+baseless no-author 'by whom' <<EOF
+# A page
+Reported by somebody: 5 us.
 EOF
 
 # runs NAME OUTPUT: the example ends well and prints this.
