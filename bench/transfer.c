@@ -383,10 +383,8 @@ static int begin(struct bench_run *run, enum keel_op op)
 
     if (!job)
         return cli_error(run->options->command, "job", -ENOMEM, NULL);
-    *job = (struct job){.options = run->options,
-                        .report = run->report,
-                        .op = op,
-                        .restricted = KEEL_PREFERRED};
+    *job = (struct job){
+        .options = run->options, .report = run->report, .op = op, .restricted = KEEL_PREFERRED};
     run->state = job;
     if (run->folder[0] == '\0')
         return 0;
