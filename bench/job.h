@@ -118,6 +118,7 @@ struct bench_job {
 
 extern const struct bench_job *const bench_jobs[]; /* ends with NULL */
 
+extern const struct bench_job bench_job_mixed;
 extern const struct bench_job bench_job_nop;
 extern const struct bench_job bench_job_read;
 extern const struct bench_job bench_job_write;

@@ -15,4 +15,6 @@ const struct bench_job *const bench_jobs[] = {
     &bench_job_recover,
     &bench_job_sync,
     NULL,
+    &bench_job_nop, &bench_job_read,   &bench_job_write, &bench_job_commit,
+    &bench_job_fix, &bench_job_lookup, &bench_job_mixed, NULL,
 };

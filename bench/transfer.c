@@ -2,10 +2,10 @@
  * The jobs `nop`, `read` and `write`: T threads, each with a context of its own and D requests in
  * flight, at random places of one file or device, or nowhere (`nop`: the software's ceiling).
  *
- * A thread's turn: hand over what is idle, at most --batch of it, then keel_ctx_poll for at most
- * as many callbacks. The clock is read once before a batch and once in the first callback of a
- * poll, so that measuring costs little beside what is measured. The main thread takes two readings
- * of every counter, --seconds apart, after WARM_NS.
+ * A thread's turn: hand over what is idle, at most --batch of it, then keel_ctx_poll, which waits
+ * only when nothing is idle any more. The clock is read once before a batch and once in the first
+ * callback of a poll, so that measuring costs little beside what is measured. The main thread takes
+ * two readings of every counter, --seconds apart, after WARM_NS.
  */
 #include "bench/transfer.h"
 
@@ -167,7 +167,7 @@ static void run_turns(struct thread *thread)
     while (!atomic_load_explicit(&job->stop, memory_order_relaxed) && !thread->error) {
         hand_over(thread);
         thread->now_ns = 0;
-        int rc = keel_ctx_poll(thread->ctx, job->options->batch, -1);
+        int rc = keel_ctx_poll(thread->ctx, 0, thread->idle ? 0 : -1);
         if (rc < 0)
             thread->error = rc;
         atomic_store_explicit(&thread->ops, thread->done, memory_order_relaxed);
@@ -443,9 +443,10 @@ const struct bench_job bench_job_nop = {
 #define TRANSFER_TAKES                                                                  \
     (BENCH_THREADS | BENCH_DEPTH | BENCH_BS | BENCH_BATCH | BENCH_DATA | BENCH_METHOD | \
      BENCH_IOPOLL | BENCH_SCHED)
-#define TRANSFER_DEFAULTS                                                                   \
-    {                                                                                       \
-        .threads = 1, .depth = 128, .batch = 32, .bs_bytes = 4096, .data_bytes = 1ull << 30 \
+#define TRANSFER_DEFAULTS                                                                    \
+    {                                                                                        \
+        .threads = 1, .depth = 128, .batch = 32, .bs_bytes = 4096, .data_bytes = 1ull << 30, \
+        .sched = BENCH_SCHED_ADAPTIVE                                                        \
     }
 
 const struct bench_job bench_job_read = {

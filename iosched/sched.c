@@ -8,9 +8,11 @@
 #include "base/assert.h"
 #include "base/bug.h"
 
-#define TAG_SHIFT   10
-#define TAIL_SHIFT  10u /* latencies are counted in units of 1024 ns */
-#define IDLE_WEIGHT 4u  /* a new window counts for one part in so many */
+#define TAG_SHIFT     10
+#define TAIL_SHIFT    10u  /* latencies are counted in units of 1024 ns */
+#define WEIGHT_USUAL  200u /* of write-back: the aim is what tail_permille says */
+#define TAIL_PERMILLE 900u
+#define IDLE_WEIGHT   4u /* a new window counts for one part in so many */
 
 /* ------------------------------------------------------------- options and costs */
 
@@ -22,7 +24,7 @@ static const struct keel_sched_options default_options = {
             [KEEL_CLASS_WAL] = {.weight = 2000},
             [KEEL_CLASS_READ] = {.weight = 1000, .deadline_ns = 50000000},
             [KEEL_CLASS_PREFETCH] = {.weight = 200},
-            [KEEL_CLASS_WRITEBACK] = {.weight = 200, .deadline_ns = 500000000},
+            [KEEL_CLASS_WRITEBACK] = {.weight = WEIGHT_USUAL, .deadline_ns = 500000000},
             [KEEL_CLASS_SCRUB] = {.weight = 20, .deadline_ns = 5000000000},
             [KEEL_CLASS_HOST] = {.weight = 200, .deadline_ns = 500000000},
         },
@@ -102,7 +104,7 @@ int sched_set_costs(struct sched *sched, const struct keel_sched_costs *costs)
                          __ATOMIC_RELAXED);
     }
     __atomic_store_n(&sched->sync_ns, costs->sync_ns, __ATOMIC_RELAXED);
-    sched->chunk_ns = sched->cost_ns[1][SCHED_CHUNK_BYTES / KEEL_BLOCK_BYTES];
+    sched->floor_ns = SCHED_FLOOR_CHUNKS * sched->cost_ns[1][SCHED_CHUNK_BYTES / KEEL_BLOCK_BYTES];
     return 0;
 }
 
@@ -191,7 +193,7 @@ void sched_sample(struct sched *sched, enum sched_signal signal, uint64_t exec_n
 static void set_cap(struct sched *sched, uint64_t cap_ns)
 {
     uint64_t floor =
-        sched->chunk_ns < sched->options.cap_ns ? sched->chunk_ns : sched->options.cap_ns;
+        sched->floor_ns < sched->options.cap_ns ? sched->floor_ns : sched->options.cap_ns;
 
     if (cap_ns < floor)
         cap_ns = floor;
@@ -205,51 +207,55 @@ static void set_cap(struct sched *sched, uint64_t cap_ns)
 }
 
 /* A window without anything below READ shows what the disk takes by itself. */
-static void learn_idle(struct sched_idle *idle, uint64_t p50, uint64_t p99)
+static void learn_idle(struct sched_idle *idle, uint64_t p50, uint64_t p90)
 {
     if (idle->p50 == 0)
-        *idle = (struct sched_idle){p50, p99};
+        *idle = (struct sched_idle){p50, p90};
     idle->p50 = (idle->p50 * (IDLE_WEIGHT - 1) + p50) / IDLE_WEIGHT;
-    idle->p99 = (idle->p99 * (IDLE_WEIGHT - 1) + p99) / IDLE_WEIGHT;
+    idle->p90 = (idle->p90 * (IDLE_WEIGHT - 1) + p90) / IDLE_WEIGHT;
 }
 
 /*
- * Cut or widen by what one signal shows. Half of the way from idle to the aim is where widening
- * stops; three quarters, where cutting begins. own_ns: what the signal's own class had in flight,
+ * Cut or widen by what one signal shows. Two thirds of the way from idle to the aim is where
+ * widening stops; six sevenths, where cutting begins. The tail of so few is their p90: their p99
+ * would be the worst of them. own_ns: what the signal's own class had in flight,
  * for which nobody else is to blame.
  */
 static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns)
 {
     const struct sched_tail *tail = &sched->tails[signal];
     struct sched_idle *idle = &sched->idle[signal];
-    uint64_t p50 = sched_tail_percentile(tail, 500), p99 = sched_tail_percentile(tail, 990);
+    uint64_t p50 = sched_tail_percentile(tail, 500),
+             p90 = sched_tail_percentile(tail, TAIL_PERMILLE);
 
     if (!sched->lower_seen) {
-        learn_idle(idle, p50, p99);
+        learn_idle(idle, p50, p90);
         return;
     }
-    if (idle->p50 == 0 || (p50 < idle->p50 && p99 < idle->p99)) {
+    if (idle->p50 == 0 || (p50 < idle->p50 && p90 < idle->p90)) {
         /* Never seen idle: what it takes beside one chunk is the nearest there is. */
-        if (idle->p50 == 0 && sched->cap_ns > sched->chunk_ns) {
+        if (idle->p50 == 0 && sched->cap_ns > sched->floor_ns) {
             set_cap(sched, 0);
             return;
         }
-        learn_idle(idle, p50, p99);
+        learn_idle(idle, p50, p90);
     }
 
-    uint64_t extra = sched->options.tail_permille - 1000;
+    /* Write-back of twice the weight may cost the others twice as much. */
+    uint64_t extra = (uint64_t)(sched->options.tail_permille - 1000) *
+                     sched->options.classes[KEEL_CLASS_WRITEBACK].weight / WEIGHT_USUAL;
     uint64_t room50 = idle->p50 * extra / 1000 + 2 * own_ns;
-    uint64_t room99 = idle->p99 * extra / 1000 + 2 * own_ns;
+    uint64_t room90 = idle->p90 * extra / 1000 + 2 * own_ns;
     uint64_t over50 = p50 > idle->p50 ? p50 - idle->p50 : 0;
-    uint64_t over99 = p99 > idle->p99 && tail->count >= SCHED_SAMPLES_MIN ? p99 - idle->p99 : 0;
+    uint64_t over90 = p90 > idle->p90 && tail->count >= SCHED_SAMPLES_MIN ? p90 - idle->p90 : 0;
     sched->target_ns = idle->p50 + room50;
     sched->idle_ns = idle->p50;
     if (over50 > 2 * room50)
         set_cap(sched, sched->cap_ns / 4);
-    else if (over50 * 4 > room50 * 3 || over99 * 4 > room99 * 3)
+    else if (over50 * 20 > room50 * 17 || over90 * 20 > room90 * 17)
         set_cap(sched, sched->cap_ns * 7 / 10);
-    else if (sched->cap_held && over50 * 2 < room50 && over99 * 2 < room99)
-        set_cap(sched, sched->cap_ns + sched->chunk_ns / 4);
+    else if (sched->cap_held && over50 * 20 < room50 * 13 && over90 * 20 < room90 * 13)
+        set_cap(sched, sched->cap_ns + sched->floor_ns / 4);
 }
 
 static void close_window(struct sched *sched)

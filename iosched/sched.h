@@ -29,7 +29,8 @@
 
 #include "keel/sched.h"
 
-#define SCHED_CHUNK_BYTES  (128u * 1024u) /* grain of preemption; the cap's floor */
+#define SCHED_FLOOR_CHUNKS 2u            /* the cap's floor */
+#define SCHED_CHUNK_BYTES  (64u * 1024u) /* what commands are cut to while somebody is protected */
 #define SCHED_WINDOW_NS    10000000ull
 #define SCHED_WINDOW_MAX   100000000ull /* one with few samples is closed after so long */
 #define SCHED_SAMPLES_MIN  32u
@@ -72,7 +73,7 @@ enum sched_signal { SCHED_SIGNAL_LOG, SCHED_SIGNAL_READ, SCHED_SIGNALS };
 
 /* What one of these takes, in nanoseconds; 0: not known. */
 struct sched_idle {
-    uint64_t p50, p99;
+    uint64_t p50, p90;
 };
 
 struct sched_class_state {
@@ -87,7 +88,7 @@ struct sched_class_state {
 struct sched {
     struct keel_sched_options options;
     struct keel_sched_costs costs;
-    uint32_t chunk_ns; /* of one write-back chunk */
+    uint32_t floor_ns; /* of one write-back chunk */
 
     /* atomic, relaxed: read without the lock, stored under it. A cost that is a moment old is as
      * good. */

@@ -50,7 +50,8 @@ struct keel_sched_options {
     uint32_t log_permille;  /* the log's class is first up to this share, over ten milliseconds */
     uint64_t cap_ns;        /* STATIC: the cap. ADAPTIVE: its upper end */
     uint64_t budget_ns;     /* in flight, all classes but the log's */
-    uint32_t tail_permille; /* ADAPTIVE: aim, of what an idle disk takes: 2000 is twice */
+    uint32_t tail_permille; /* ADAPTIVE: aim, of what an idle disk takes: 2000 is twice. What it
+                             * allows above 1000 is scaled by the weight of WRITEBACK over 200. */
 };
 
 /* The options in force on the disk below device. */

@@ -77,9 +77,9 @@ Test(sched, the_cap_holds_back_what_is_below_reads_and_nothing_else)
     static struct sched sched;
 
     sched_init(&sched, 0);
-    sched.cap_ns = sched.chunk_ns;
+    sched.cap_ns = sched.floor_ns;
     struct sched_flow flows[KEEL_CLASS_COUNT] = {{0}};
-    wait_with(&sched, &flows[KEEL_CLASS_SCRUB], sched.chunk_ns);
+    wait_with(&sched, &flows[KEEL_CLASS_SCRUB], sched.floor_ns);
     sched_start(&sched, &flows[KEEL_CLASS_SCRUB], KEEL_CLASS_SCRUB);
     flows[KEEL_CLASS_SCRUB].waiting = 0;
     for (uint32_t cls = KEEL_CLASS_READ; cls < KEEL_CLASS_COUNT; cls++)
@@ -221,10 +221,10 @@ Test(sched, the_cap_falls_within_five_windows_and_comes_back_within_a_second)
     cr_assert_eq(sched.cap_ns, sched.options.cap_ns, "nothing is cut on an idle disk");
     for (unsigned i = 0; i < 5; i++)
         window(&sched, 600000, true);
-    cr_assert_eq(sched.cap_ns, sched.chunk_ns);
+    cr_assert_eq(sched.cap_ns, sched.floor_ns);
     for (unsigned i = 0; i < 20; i++)
         window(&sched, 600000, true);
-    cr_assert_eq(sched.cap_ns, sched.chunk_ns, "and no further");
+    cr_assert_eq(sched.cap_ns, sched.floor_ns, "and no further");
 
     uint64_t begin = sched.now_ns;
     while (sched.cap_ns < sched.options.cap_ns && sched.now_ns < begin + 10000000000ull)
