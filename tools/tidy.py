@@ -10,7 +10,8 @@ Rules:
   third-party liburing and libnvme are seen by few files
   invariants  every ID of docs/invariants.md is asserted in the code and named in a test, and back
   length      no file above 1000 lines
-  documents   one title each, relative links that lead somewhere, headings too, code of the README in examples/
+  documents   one title each, relative links that lead somewhere, headings too, code of the README in examples/;
+              decisions have all their parts
 
 Usage: tools/tidy.py [--cc COMPILER] [RULE...]
 """
@@ -227,10 +228,27 @@ def anchors_of(text):
     return found
 
 
+DECISION = ("Question", "Options, with figures", "Decision", "Price", "What would change it")
+
+
+def check_decision(tree, path, text):
+    """A decision says what was asked, what else there was, what it costs and what would change it."""
+    for part in DECISION:
+        if not re.search(rf"^## {part}\n+[^#\s]", text, re.M):
+            tree.complain(path, 1, f"has no part '## {part}', or an empty one")
+    number = re.match(r"# (\d+)\. ", text)
+    if not number or int(number.group(1)) != int(os.path.basename(path)[:4]):
+        tree.complain(path, 1, "the title begins with another number than the file's name")
+    if f"]({path[len('docs/'):]})" not in tree.text("docs/README.md"):
+        tree.complain("docs/README.md", 1, f"{path} is not in the list of decisions")
+
+
 def rule_documents(tree):
     for path in tree.select(".md"):
         text = re.sub(r"^(```|~~~).*?^\1", lambda m: re.sub(r"[^\n]", " ", m.group()),
                       tree.text(path), flags=re.M | re.S)
+        if path.startswith("docs/adr/"):
+            check_decision(tree, path, text)
         titles = [m.start() for m in re.finditer(r"^# ", text, re.M)]
         if len(titles) != 1:
             tree.complain(path, 1, f"has {len(titles)} titles (# ...): wants one")
