@@ -129,6 +129,7 @@ extern const struct bench_job bench_job_acommit;
 extern const struct bench_job bench_job_append;
 extern const struct bench_job bench_job_sync;
 extern const struct bench_job bench_job_recover;
+extern const struct bench_job bench_job_ladder;
 
 /* Run all rounds. Returns 0 or CLI_FAILED after a complaint. report: zeroed by the caller. */
 int bench_rounds(const struct bench_job *job, const struct bench_options *options,

@@ -14,6 +14,7 @@ const struct bench_job *const bench_jobs[] = {
     &bench_job_append,
     &bench_job_recover,
     &bench_job_sync,
+    &bench_job_ladder,
     NULL,
     &bench_job_nop,
     &bench_job_read,

@@ -15,9 +15,11 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/tools/keel.c" AND NOT KEEL_RACE_ONLY)
   keel_dependency(jansson HEADER jansson.h LIBRARY jansson PACKAGE libjansson-dev)
   keel_dependency(popt    HEADER popt.h    LIBRARY popt    PACKAGE libpopt-dev)
   keel_dependency(ncurses HEADER ncurses.h LIBRARY ncurses PACKAGE libncurses-dev)
+  keel_dependency(libaio  HEADER libaio.h  LIBRARY aio     PACKAGE libaio-dev)
   add_executable(keel ${keel_sources})
   target_compile_definitions(keel PRIVATE KEEL_VERSION_TEXT="${PROJECT_VERSION}")
-  target_link_libraries(keel PRIVATE keel_flags keel_internal keel_dep_jansson keel_dep_popt keel_dep_ncurses)
+  target_link_libraries(keel PRIVATE keel_flags keel_internal keel_dep_jansson keel_dep_popt keel_dep_ncurses
+    keel_dep_libaio)
 endif()
 
 foreach(source IN LISTS generators)
