@@ -41,9 +41,11 @@ enum {
     BENCH_SYNC = 1u << 11,
     BENCH_DIST = 1u << 12,
     BENCH_MODE = 1u << 13,
+    BENCH_WORKLOAD = 1u << 14,
 };
 
 enum bench_sched { BENCH_SCHED_OFF, BENCH_SCHED_STATIC, BENCH_SCHED_ADAPTIVE };
+enum bench_workload { BENCH_YCSB_A, BENCH_YCSB_B, BENCH_YCSB_C, BENCH_YCSB_F };
 enum bench_mode { BENCH_MODE_OPTIMISTIC, BENCH_MODE_SHARED };
 
 struct bench_options {
@@ -60,6 +62,7 @@ struct bench_options {
     enum keel_sync_method sync;
     double zipf; /* exponent of the distribution; 0: uniform */
     enum bench_mode mode;
+    enum bench_workload workload;
 };
 
 /* What happened while the rounds of ours were measured, all rounds together. */
@@ -130,6 +133,8 @@ extern const struct bench_job bench_job_append;
 extern const struct bench_job bench_job_sync;
 extern const struct bench_job bench_job_recover;
 extern const struct bench_job bench_job_ladder;
+extern const struct bench_job bench_job_map;
+extern const struct bench_job bench_job_ycsb;
 
 /* Run all rounds. Returns 0 or CLI_FAILED after a complaint. report: zeroed by the caller. */
 int bench_rounds(const struct bench_job *job, const struct bench_options *options,

@@ -15,6 +15,8 @@ const struct bench_job *const bench_jobs[] = {
     &bench_job_recover,
     &bench_job_sync,
     &bench_job_ladder,
+    &bench_job_map,
+    &bench_job_ycsb,
     NULL,
     &bench_job_nop,
     &bench_job_read,

@@ -1,7 +1,7 @@
 /*
  * The job `ladder`: the same random reads by every way there is to the disk, each rung with one
- * thing more than the one before, in turn with keel's own. A rung that cannot be had on this machine
- * is named with the reason.
+ * thing more than the one before, in turn with keel's own. A rung that cannot be had on this
+ * machine is named with the reason.
  *
  *   pread, libaio, io_uring, +batch, +fixed, +IOPOLL, +passthrough, +SQPOLL
  *
@@ -14,12 +14,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bench/lib/proc.h"
 #include "bench/transfer.h"
 #include "tools/cli.h"
 
@@ -65,15 +65,6 @@ struct job {
     struct rung rungs[RUNG_COUNT];
 };
 
-uint64_t ladder_cpu_ns(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000u +
-           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000u;
-}
-
 bool ladder_fail(char why[LADDER_WHY_BYTES], const char *what, int error)
 {
     snprintf(why, LADDER_WHY_BYTES, "%s: %s", what, strerror(error < 0 ? -error : error));
@@ -114,12 +105,12 @@ static void measure_rung(struct job *job, enum rung_id id)
 
     memset(&round, 0, sizeof(round));
     hist_init(&round.latency);
-    uint64_t cpu = ladder_cpu_ns();
+    uint64_t cpu = proc_cpu_ns();
     if (!run_rung(job, id, &round) || round.ops == 0) {
         rung->refused = true; /* and not asked again */
         return;
     }
-    cpu = ladder_cpu_ns() - cpu;
+    cpu = proc_cpu_ns() - cpu;
     series->rounds[series->count++] =
         (struct bench_round){.ops_per_s = (double)round.ops * 1e9 / (double)round.ns,
                              .cpu_ns_per_op = (double)cpu / (double)round.ops,
@@ -218,8 +209,7 @@ static json_t *rung_json(const struct rung *rung, unsigned id)
     json_object_set_new(object, "lat_ns", cli_lat_json(ran ? &rung->latency : NULL));
     json_object_set_new(object, "cpu_ns_per_op",
                         ran ? json_real(bench_median_cpu(&rung->series)) : json_null());
-    json_object_set_new(object, "calls_per_op",
-                        ran ? json_real(rung->calls_per_op) : json_null());
+    json_object_set_new(object, "calls_per_op", ran ? json_real(rung->calls_per_op) : json_null());
     json_object_set_new(object, "rounds", each);
     return object;
 }
@@ -242,8 +232,8 @@ static void ladder_print(const struct bench_options *options, const struct bench
     size_t i;
 
     (void)options;
-    printf("%-13s %12s %9s %9s %9s %9s  %s\n", "rung", "reads/s", "p50", "p99", "cpu/read",
-           "calls", "");
+    printf("%-13s %12s %9s %9s %9s %9s  %s\n", "rung", "reads/s", "p50", "p99", "cpu/read", "calls",
+           "");
     json_array_foreach(json_object_get(report->extra, "rungs"), i, rung)
     {
         const char *name = json_string_value(json_object_get(rung, "name"));

@@ -57,7 +57,6 @@ json_t *ladder_costs(const char *folder);
 void ladder_costs_print(const json_t *costs);
 
 /* Helpers. */
-uint64_t ladder_cpu_ns(void); /* of the process, threads of the kernel in its name included */
 bool ladder_fail(char why[LADDER_WHY_BYTES], const char *what, int error);
 
 #endif

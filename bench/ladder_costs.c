@@ -1,7 +1,7 @@
 /*
- * What `ladder` measures beside the reads: system calls against enters, sizes of the ring, a sync as
- * link, call or flag of the write, one multishot request against repeated ones. Each is the median
- * of several short runs; each takes some hundred milliseconds at most.
+ * What `ladder` measures beside the reads: system calls against enters, sizes of the ring, a sync
+ * as link, call or flag of the write, one multishot request against repeated ones. Each is the
+ * median of several short runs; each takes some hundred milliseconds at most.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -380,8 +380,7 @@ static void print_line(const char *name, const json_t *object)
         char ns[16];
         size_t len = strlen(key);
         if (json_is_real(value))
-            printf(" %.*s %s;", (int)(len - 3), key,
-                   cli_ns((uint64_t)json_real_value(value), ns));
+            printf(" %.*s %s;", (int)(len - 3), key, cli_ns((uint64_t)json_real_value(value), ns));
     }
     printf("%s%s\n", why ? " not measured: " : "", why ? why : "");
 }

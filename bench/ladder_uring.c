@@ -19,8 +19,8 @@
 #include "base/prng.h"
 #include "bench/ladder.h"
 
-#define SQ_IDLE_MS   1000
-#define NVME_OP_READ 0x02
+#define SQ_IDLE_MS      1000
+#define NVME_OP_READ    0x02
 #define URING_CMD_FIXED 1 /* IORING_URING_CMD_FIXED, which liburing 2.3 does not have */
 
 struct loop {

@@ -23,7 +23,7 @@ struct flags {
     int threads, seconds, rounds, depth, batch, json;
     const char *path, *versus;
     const char *bs, *record, *cache, *data, *log; /* sizes */
-    const char *sched, *method, *iopoll, *sync, *dist, *mode;
+    const char *sched, *method, *iopoll, *sync, *dist, *mode, *workload;
 };
 static struct flags flags = {.threads = NOT_GIVEN,
                              .seconds = NOT_GIVEN,
@@ -41,6 +41,8 @@ static const struct name scheds[] = {{"off", BENCH_SCHED_OFF},
                                      {NULL, 0}};
 static const struct name wants[] = {
     {"preferred", KEEL_PREFERRED}, {"required", KEEL_REQUIRED}, {"off", KEEL_OFF}, {NULL, 0}};
+static const struct name workloads[] = {
+    {"a", BENCH_YCSB_A}, {"b", BENCH_YCSB_B}, {"c", BENCH_YCSB_C}, {"f", BENCH_YCSB_F}, {NULL, 0}};
 static const struct name modes[] = {
     {"optimistic", BENCH_MODE_OPTIMISTIC}, {"shared", BENCH_MODE_SHARED}, {NULL, 0}};
 
@@ -90,7 +92,10 @@ static int take_dist(const char *command, double *ret)
 {
     char *end;
 
-    if (!flags.dist || strcmp(flags.dist, "uniform") == 0)
+    if (!flags.dist)
+        return 0;
+    *ret = 0;
+    if (strcmp(flags.dist, "uniform") == 0)
         return 0;
     if (strncmp(flags.dist, "zipf:", 5) == 0) {
         *ret = strtod(flags.dist + 5, &end);
@@ -107,15 +112,18 @@ static int take_names(struct bench_options *options)
 {
     const char *command = options->command;
     int sched = (int)options->sched, iopoll = (int)options->iopoll, mode = (int)options->mode;
+    int workload = (int)options->workload;
 
     if (take_name(command, "--sched", flags.sched, scheds, &sched) ||
         take_name(command, "--iopoll", flags.iopoll, wants, &iopoll) ||
         take_name(command, "--mode", flags.mode, modes, &mode) ||
+        take_name(command, "--workload", flags.workload, workloads, &workload) ||
         take_dist(command, &options->zipf))
         return CLI_USAGE;
     options->sched = (enum bench_sched)sched;
     options->iopoll = (enum keel_want)iopoll;
     options->mode = (enum bench_mode)mode;
+    options->workload = (enum bench_workload)workload;
     if (flags.sync && !path_sync_parse(flags.sync, &options->sync))
         return cli_usage(command, "--sync: there is no '%s'; see --help", flags.sync);
     if (flags.method && !path_method_parse(flags.method, &options->method))
@@ -236,6 +244,8 @@ static const struct {
      {"dist", 0, POPT_ARG_STRING, &flags.dist, 0, "uniform or zipf:T (uniform)", "DIST"}},
     {BENCH_MODE,
      {"mode", 0, POPT_ARG_STRING, &flags.mode, 0, "optimistic, shared (optimistic)", "MODE"}},
+    {BENCH_WORKLOAD,
+     {"workload", 0, POPT_ARG_STRING, &flags.workload, 0, "a, b, c, f of YCSB (a)", "W"}},
     {0, {"vs", 0, POPT_ARG_STRING, &flags.versus, 0, "peers to run in turn", "PEER,..."}},
     {0, {"json", 0, POPT_ARG_NONE, &flags.json, 0, "one JSON object on stdout", NULL}},
 };

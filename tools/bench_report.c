@@ -90,6 +90,7 @@ static json_t *config_json(const struct bench_job *job, const struct bench_optio
     static const char *const scheds[] = {"off", "static", "adaptive"};
     static const char *const wants[] = {"preferred", "required", "off"};
     static const char *const modes[] = {"optimistic", "shared"};
+    static const char *const workloads[] = {"a", "b", "c", "f"};
     const struct {
         unsigned bit;
         const char *name;
@@ -109,6 +110,7 @@ static json_t *config_json(const struct bench_job *job, const struct bench_optio
         {BENCH_IOPOLL, "iopoll", wants[options->iopoll]},
         {BENCH_SYNC, "sync", path_sync_name(options->sync)},
         {BENCH_MODE, "mode", modes[options->mode]},
+        {BENCH_WORKLOAD, "workload", workloads[options->workload]},
     };
 
     json_t *config = json_pack("{s:s,s:i,s:i}", "path", options->path, "seconds",
@@ -176,8 +178,9 @@ static void print_row(const struct bench_series *series, double ours)
     struct bench_lat lat = bench_median_lat(series);
     double ops = bench_median_ops(series), cpu = bench_median_cpu(series);
     printf("%-8s %10s/s  p50 %-9s p99 %-9s p99.9 %-9s cpu/op %-9s", series->name,
-           cli_count((uint64_t)ops, rate), cli_ns(lat.p50, ns[0]), cli_ns(lat.p99, ns[1]),
-           cli_ns(lat.p999, ns[2]), cpu < 0 ? "?" : cli_ns((uint64_t)cpu, ns[3]));
+           cli_count((uint64_t)ops, rate), lat.p50 ? cli_ns(lat.p50, ns[0]) : "?",
+           lat.p99 ? cli_ns(lat.p99, ns[1]) : "?", lat.p999 ? cli_ns(lat.p999, ns[2]) : "?",
+           cpu < 0 ? "?" : cli_ns((uint64_t)cpu, ns[3]));
     if (ours > 0 && ops > 0)
         printf(" keel is %.2fx", ours / ops);
     printf("\n");

@@ -104,3 +104,12 @@ const char *proc_last_line(struct proc_output *output)
     const char *line = strrchr(output->text, '\n');
     return line ? line + 1 : output->text;
 }
+
+uint64_t proc_cpu_ns(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000u +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000u;
+}

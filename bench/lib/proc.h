@@ -21,6 +21,9 @@ struct proc_output {
  * (then nothing was run); a missing program is 0 with missing set. */
 int proc_run(const char *const argv[], struct proc_output *ret);
 
+/* User and system time of this process so far, in ns; of the kernel's threads in its name too. */
+uint64_t proc_cpu_ns(void);
+
 /* The last line with something in it, for messages. Written over text. */
 const char *proc_last_line(struct proc_output *output);
 

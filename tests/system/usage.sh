@@ -42,6 +42,11 @@ bad "$KEEL" bench commit --record many
 bad "$KEEL" bench commit --sync hope
 bad "$KEEL" bench commit --method magic
 bad "$KEEL" bench commit --vs fio,nobody
+bad "$KEEL" bench ladder --threads 2
+bad "$KEEL" bench ycsb --workload e
+bad "$KEEL" bench ycsb --record 5
+bad "$KEEL" bench ycsb --record 5000
+bad "$KEEL" bench map --vs fio
 bad "$KEEL" bench commit --path "$DIR/nothing"
 bad "$KEEL" crash
 bad "$KEEL" crash bang
