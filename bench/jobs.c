@@ -3,6 +3,7 @@
  */
 #include "bench/job.h"
 
+/* clang-format off */
 const struct bench_job *const bench_jobs[] = {
     &bench_job_nop,
     &bench_job_read,
@@ -14,16 +15,10 @@ const struct bench_job *const bench_jobs[] = {
     &bench_job_append,
     &bench_job_recover,
     &bench_job_sync,
+    &bench_job_mixed,
     &bench_job_ladder,
     &bench_job_map,
     &bench_job_ycsb,
     NULL,
-    &bench_job_nop,
-    &bench_job_read,
-    &bench_job_write,
-    &bench_job_commit,
-    &bench_job_fix,
-    &bench_job_lookup,
-    &bench_job_mixed,
-    NULL,
 };
+/* clang-format on */

@@ -236,6 +236,78 @@ static void fill_contexts(struct keel_store *store)
     set_rows(&store->stats, KEEL_STATS_context, contexts.rows);
 }
 
+static void set_histogram(uint8_t *row, enum keel_stat first, const struct keel_sched_hist *hist)
+{
+    _Static_assert(KEEL_SCHED_BUCKETS == KEEL_STAT_BUCKETS, "one for one");
+    for (unsigned i = 0; i < KEEL_STAT_BUCKETS; i++)
+        set(row, (enum keel_stat)(first + i), hist->bucket[i]);
+    set(row, (enum keel_stat)(first + KEEL_STAT_BUCKETS), hist->sum_ns);
+}
+
+static void fill_class(uint8_t *row, const struct keel_sched_class_stats *stats)
+{
+    set(row, KEEL_STAT_class_requests, stats->requests);
+    set(row, KEEL_STAT_class_request_bytes, stats->bytes);
+    set(row, KEEL_STAT_class_commands, stats->commands);
+    set(row, KEEL_STAT_class_errors, stats->errors);
+    set(row, KEEL_STAT_class_merged, stats->merged);
+    set(row, KEEL_STAT_class_split, stats->split);
+    set(row, KEEL_STAT_class_joined, stats->joined);
+    set(row, KEEL_STAT_class_promoted, stats->promoted);
+    set(row, KEEL_STAT_class_cost_ns, stats->cost_ns);
+    set(row, KEEL_STAT_class_depth_ns, stats->depth_ns);
+    set(row, KEEL_STAT_class_starved_ns, stats->starved_ns);
+    set(row, KEEL_STAT_class_held_by_cap, stats->held_cap);
+    set(row, KEEL_STAT_class_held_by_budget, stats->held_budget);
+    set(row, KEEL_STAT_class_held_by_turn, stats->held_turn);
+    set(row, KEEL_STAT_class_held_by_limit, stats->held_limit);
+    set(row, KEEL_STAT_class_queued, stats->queued);
+    set(row, KEEL_STAT_class_in_flight, stats->in_flight);
+    set_histogram(row, KEEL_STAT_class_queue_bucket_0, &stats->queue);
+    set_histogram(row, KEEL_STAT_class_exec_bucket_0, &stats->exec);
+}
+
+static void fill_disk(struct keel_store *store, uint32_t disk, const struct keel_sched_stats *stats)
+{
+    uint8_t *row = row_of(&store->stats, KEEL_STATS_disk, disk);
+
+    snprintf((char *)row, STATS_LABEL_BYTES, "disk=%u:%u,mode=%s", stats->dev_major,
+             stats->dev_minor, keel_sched_mode_name(stats->mode));
+    set(row, KEEL_STAT_disk_contexts, stats->contexts);
+    set(row, KEEL_STAT_disk_cap_ns, stats->cap_ns);
+    set(row, KEEL_STAT_disk_in_flight_ns, stats->in_flight_ns);
+    set(row, KEEL_STAT_disk_target_ns, stats->target_ns);
+    set(row, KEEL_STAT_disk_idle_ns, stats->idle_ns);
+    set(row, KEEL_STAT_disk_cap_ups, stats->cap_ups);
+    set(row, KEEL_STAT_disk_cap_downs, stats->cap_downs);
+    set(row, KEEL_STAT_disk_busy_ns, stats->busy_ns);
+    for (uint32_t cls = 0; cls < KEEL_CLASS_COUNT; cls++) {
+        row = row_of(&store->stats, KEEL_STATS_class, disk * KEEL_CLASS_COUNT + cls);
+        snprintf((char *)row, STATS_LABEL_BYTES, "disk=%u:%u,class=%s", stats->dev_major,
+                 stats->dev_minor, keel_class_name(cls));
+        fill_class(row, &stats->classes[cls]);
+    }
+}
+
+/* Log and pages may lie on one disk or on two. */
+static void fill_disks(struct keel_store *store)
+{
+    struct keel_device *devices[] = {store->wal_device, store->pages_device};
+    struct keel_sched_stats stats = {.size = sizeof(stats)};
+    uint32_t count = 0, major = 0, minor = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (keel_sched_stats(devices[i], &stats) != 0 ||
+            (count > 0 && stats.dev_major == major && stats.dev_minor == minor))
+            continue;
+        fill_disk(store, count++, &stats);
+        major = stats.dev_major;
+        minor = stats.dev_minor;
+    }
+    set_rows(&store->stats, KEEL_STATS_disk, count);
+    set_rows(&store->stats, KEEL_STATS_class, count * KEEL_CLASS_COUNT);
+}
+
 /* ------------------------------------------------------------------ handing over */
 
 static int write_image(const struct stats_segment *seg)
@@ -259,6 +331,7 @@ static int publish(struct keel_store *store)
     fill_log(store);
     fill_cache(store);
     fill_contexts(store);
+    fill_disks(store);
     clock_gettime(CLOCK_REALTIME, &now);
     store_le64(seg->image + STATS_AT_SEQUENCE, ++seg->sequence);
     store_le64(seg->image + STATS_AT_MONOTONIC, clock_now_ns());

@@ -12,6 +12,7 @@ int check_main(int argc, const char **argv);
 int stats_main(int argc, const char **argv);
 int top_main(int argc, const char **argv);
 int bench_main(int argc, const char **argv);
+int report_main(int argc, const char **argv);
 int crash_main(int argc, const char **argv);
 
 /* The process that `keel demo` kills; started by it alone. */

@@ -18,6 +18,7 @@ static const struct cli_command COMMANDS[] = {
     {"top", "what a store in use is doing, live", top_main},
     {"stats", "what a store in use counts, read from outside", stats_main},
     {"bench", "measure: keel bench --help lists the jobs", bench_main},
+    {"report", "pictures of what keel bench --json printed, in one page", report_main},
     {"crash", "prove durability: crash replay LOG", crash_main},
     {DEMO_WORKER_NAME, NULL, demo_worker_main},
 };

@@ -59,9 +59,13 @@ void stats_print(const struct stats_view *view)
         const struct stats_group *group = &view->groups[i];
         for (uint32_t row = 0; row < group->rows; row++) {
             printf("\n%s %s\n", group->name, stats_labels(view, group, row));
-            for (uint32_t at = 0; at < group->columns; at++)
-                printf("  %-26s %22s\n", view->columns[group->first + at].name,
-                       cli_count(stats_at(view, group, row, at), count));
+            for (uint32_t at = 0; at < group->columns; at++) {
+                uint64_t value = stats_at(view, group, row, at);
+                /* Of a histogram, what is in it. */
+                if (view->columns[group->first + at].kind != KEEL_STAT_BUCKET || value)
+                    printf("  %-26s %22s\n", view->columns[group->first + at].name,
+                           cli_count(value, count));
+            }
         }
     }
 }
@@ -79,7 +83,8 @@ static const char *meaning_of(const char *group, const char *name)
     return "not known to this version of the command";
 }
 
-static void print_labels(const char *labels, const char *store)
+/* le: of a bucket, or NULL. */
+static void print_labels(const char *labels, const char *store, const char *le)
 {
     printf("{store=\"");
     for (; *store; store++) {
@@ -94,6 +99,8 @@ static void print_labels(const char *labels, const char *store)
                labels + equals + 1);
         labels += part;
     }
+    if (le)
+        printf(",le=\"%s\"", le);
     putchar('}');
 }
 
@@ -113,11 +120,42 @@ static void print_column(const struct stats_view *view, const struct stats_group
     for (uint32_t row = 0; row < group->rows; row++) {
         uint64_t value = stats_at(view, group, row, at);
         printf("%s", name);
-        print_labels(stats_labels(view, group, row), view->path);
+        print_labels(stats_labels(view, group, row), view->path, NULL);
         if (ns)
             printf(" %" PRIu64 ".%09" PRIu64 "\n", value / 1000000000u, value % 1000000000u);
         else
             printf(" %" PRIu64 "\n", value);
+    }
+}
+
+/* Buckets become cumulative, with their upper ends in seconds; the last one has none. */
+static void print_histogram(const struct stats_view *view, const struct stats_group *group,
+                            uint32_t first, uint32_t buckets)
+{
+    const char *column = view->columns[group->first + first].name;
+    char name[96];
+
+    snprintf(name, sizeof(name), "keel_%s_%.*s_seconds", group->name,
+             (int)(strlen(column) - strlen("_bucket_0")), column);
+    printf("# HELP %s %s\n# TYPE %s histogram\n", name, meaning_of(group->name, column), name);
+    for (uint32_t row = 0; row < group->rows; row++) {
+        const char *labels = stats_labels(view, group, row);
+        uint64_t total = 0;
+        for (uint32_t i = 0; i < buckets; i++) {
+            total += stats_at(view, group, row, first + i);
+            char le[48] = "+Inf";
+            if (i + 1 < buckets)
+                snprintf(le, sizeof(le), "%.9g", 1024e-9 * (double)(UINT64_C(1) << i));
+            printf("%s_bucket", name);
+            print_labels(labels, view->path, le);
+            printf(" %" PRIu64 "\n", total);
+        }
+        uint64_t sum = stats_at(view, group, row, first + buckets);
+        printf("%s_sum", name);
+        print_labels(labels, view->path, NULL);
+        printf(" %" PRIu64 ".%09" PRIu64 "\n%s_count", sum / 1000000000u, sum % 1000000000u, name);
+        print_labels(labels, view->path, NULL);
+        printf(" %" PRIu64 "\n", total);
     }
 }
 
@@ -126,14 +164,22 @@ void stats_prometheus(const struct stats_view *view)
     uint64_t age = stats_age_ns(view);
 
     printf("# HELP keel_up whether the store is open\n# TYPE keel_up gauge\nkeel_up");
-    print_labels("", view->path);
+    print_labels("", view->path, NULL);
     printf(" %d\n# HELP keel_age_seconds since these figures were published\n"
            "# TYPE keel_age_seconds gauge\nkeel_age_seconds",
            (int)view->alive);
-    print_labels("", view->path);
+    print_labels("", view->path, NULL);
     printf(" %" PRIu64 ".%09" PRIu64 "\n", age / 1000000000u, age % 1000000000u);
     for (uint32_t i = 0; i < view->group_count; i++) {
-        for (uint32_t at = 0; at < view->groups[i].columns; at++)
-            print_column(view, &view->groups[i], at);
+        const struct stats_group *group = &view->groups[i];
+        for (uint32_t at = 0; at < group->columns; at++) {
+            uint32_t buckets = stats_histogram(view, group, at);
+            if (buckets == 0) {
+                print_column(view, group, at);
+                continue;
+            }
+            print_histogram(view, group, at, buckets);
+            at += buckets;
+        }
     }
 }

@@ -115,7 +115,8 @@ static bool parse_column(struct stats_view *view, unsigned index, struct stats_e
     uint32_t kind = load_le32(entry + STATS_COLUMN_AT_KIND);
 
     view->columns[index].name = (const char *)entry + STATS_COLUMN_AT_NAME;
-    view->columns[index].kind = kind == KEEL_STAT_COUNTER ? KEEL_STAT_COUNTER : KEEL_STAT_GAUGE;
+    view->columns[index].kind =
+        kind <= KEEL_STAT_BUCKET ? (enum keel_stat_kind)kind : KEEL_STAT_GAUGE;
     return name_ok(view->columns[index].name, STATS_NAME_BYTES) ||
            bad(error, "column %u has no proper name", index);
 }
@@ -358,6 +359,44 @@ const char *stats_label(const struct stats_view *view, const char *name, uint32_
         at += part;
     }
     return buf;
+}
+
+uint32_t stats_histogram(const struct stats_view *view, const struct stats_group *group,
+                         uint32_t column)
+{
+    const struct stats_column *columns = view->columns + group->first;
+    size_t len = strlen(columns[column].name);
+    uint32_t count = 0;
+
+    if (len < 9 || strcmp(columns[column].name + len - 9, "_bucket_0") != 0)
+        return 0;
+    while (column + count < group->columns && columns[column + count].kind == KEEL_STAT_BUCKET &&
+           strncmp(columns[column + count].name, columns[column].name, len - 1) == 0)
+        count++;
+    /* Its sum is there, and a bucket's end fits into a number. */
+    return column + count < group->columns && count < 50 ? count : 0;
+}
+
+uint64_t stats_percentile(const struct stats_view *view, const struct stats_view *before,
+                          const char *group, uint32_t row, uint32_t row_before, const char *name,
+                          unsigned permille)
+{
+    uint64_t counts[KEEL_STAT_BUCKETS], total = 0, seen = 0;
+
+    for (unsigned i = 0; i < KEEL_STAT_BUCKETS; i++) {
+        char column[STATS_NAME_BYTES];
+        snprintf(column, sizeof(column), "%.16s_bucket_%u", name, i);
+        uint64_t now = stats_value(view, group, row, column);
+        uint64_t old = before ? stats_value(before, group, row_before, column) : 0;
+        counts[i] = now > old ? now - old : 0;
+        total += counts[i];
+    }
+    for (unsigned i = 0; i < KEEL_STAT_BUCKETS && total; i++) {
+        seen += counts[i];
+        if (seen * 1000 >= total * permille)
+            return UINT64_C(1024) << i;
+    }
+    return 0;
 }
 
 uint64_t stats_age_ns(const struct stats_view *view)

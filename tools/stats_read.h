@@ -70,6 +70,15 @@ uint32_t stats_rows(const struct stats_view *view, const char *group);
 const struct stats_group *stats_group_of(const struct stats_view *view, const char *group);
 uint64_t stats_at(const struct stats_view *view, const struct stats_group *group, uint32_t row,
                   uint32_t column);
+/* Of a histogram whose first bucket is this column: how many buckets, and behind them its sum in
+ * ns. 0: the column is none. */
+uint32_t stats_histogram(const struct stats_view *view, const struct stats_group *group,
+                         uint32_t column);
+/* Upper end in ns of the bucket below which permille of the observations of a row lie, less those
+ * of an earlier sample (NULL: none); 0 when there are none. */
+uint64_t stats_percentile(const struct stats_view *view, const struct stats_view *before,
+                          const char *group, uint32_t row, uint32_t row_before, const char *name,
+                          unsigned permille);
 /* "key=value,key=value", or "". */
 const char *stats_labels(const struct stats_view *view, const struct stats_group *group,
                          uint32_t row);

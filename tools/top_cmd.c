@@ -89,7 +89,7 @@ static void draw(const struct top *top, bool held)
     int row = 0;
     for (char *line = text; line && *line && row < LINES - 1; row++) {
         char *end = strchrnul(line, '\n');
-        bool head = strncmp(line, "context", 7) == 0 || row == 0;
+        bool head = strncmp(line, "context", 7) == 0 || strncmp(line, "class", 5) == 0 || row == 0;
         if (head)
             attron(A_REVERSE);
         mvaddnstr(row, 0, line, (int)(end - line) < COLS ? (int)(end - line) : COLS);

@@ -132,6 +132,73 @@ static void print_context(const struct span *span, uint32_t row, FILE *out)
             share(rate(span, "context", row, "submitted"), enters));
 }
 
+static void print_disk(const struct span *span, uint32_t row, FILE *out)
+{
+    const struct stats_view *now = span->now;
+    char disk[24], mode[16], ns[4][16];
+
+    fprintf(
+        out,
+        "disk %-6s %s  %3.0f%% busy  cap %s of the disk's time, %s in flight  aim %s, idle %s\n",
+        stats_label(now, "disk", row, "disk", disk, sizeof(disk)),
+        stats_label(now, "disk", row, "mode", mode, sizeof(mode)),
+        rate(span, "disk", row, "busy_ns") / 1e7,
+        cli_ns(stats_value(now, "disk", row, "cap_ns"), ns[0]),
+        cli_ns(stats_value(now, "disk", row, "in_flight_ns"), ns[1]),
+        cli_ns(stats_value(now, "disk", row, "target_ns"), ns[2]),
+        cli_ns(stats_value(now, "disk", row, "idle_ns"), ns[3]));
+}
+
+/* Of what came since the sample before; "-" when nothing did. */
+static const char *percentile(const struct span *span, uint32_t row, const char *name,
+                              unsigned permille, char buf[16])
+{
+    int old = row_before(span, "class", row);
+    uint64_t ns = stats_percentile(span->now, old < 0 ? NULL : span->before, "class", row,
+                                   old < 0 ? 0 : (uint32_t)old, name, permille);
+
+    return ns ? cli_ns(ns, buf) : "-";
+}
+
+static void print_class(const struct span *span, uint32_t row, double total_cost, FILE *out)
+{
+    char name[16], ns[4][16];
+    double held =
+        rate(span, "class", row, "held_by_cap") + rate(span, "class", row, "held_by_budget") +
+        rate(span, "class", row, "held_by_turn") + rate(span, "class", row, "held_by_limit");
+
+    fprintf(out, "%-10s %9.0f %9.1f %7.1f %9s %9s %9s %9s %6.0f%% %7.0f %7.0f %6.1f%%\n",
+            stats_label(span->now, "class", row, "class", name, sizeof(name)),
+            rate(span, "class", row, "requests"), rate(span, "class", row, "request_bytes") / 1e6,
+            rate(span, "class", row, "depth_ns") / 1e9, percentile(span, row, "queue", 500, ns[0]),
+            percentile(span, row, "queue", 990, ns[1]), percentile(span, row, "exec", 500, ns[2]),
+            percentile(span, row, "exec", 990, ns[3]),
+            100 * share(rate(span, "class", row, "cost_ns"), total_cost),
+            rate(span, "class", row, "merged"), held, rate(span, "class", row, "starved_ns") / 1e7);
+}
+
+/* Returns the lines that it took. */
+static unsigned print_disks(const struct span *span, FILE *out)
+{
+    uint32_t classes = stats_rows(span->now, "class"), shown = 0;
+    double total = 0;
+
+    for (uint32_t row = 0; row < stats_rows(span->now, "disk"); row++)
+        print_disk(span, row, out);
+    for (uint32_t row = 0; row < classes; row++)
+        total += rate(span, "class", row, "cost_ns");
+    fprintf(out, "\n%-10s %9s %9s %7s %9s %9s %9s %9s %7s %7s %7s %7s\n", "class", "requests/s",
+            "MB/s", "depth", "queue p50", "p99", "exec p50", "p99", "share", "merged", "held",
+            "starved");
+    for (uint32_t row = 0; row < classes; row++) {
+        if (stats_value(span->now, "class", row, "requests") == 0)
+            continue;
+        print_class(span, row, total, out);
+        shown++;
+    }
+    return stats_rows(span->now, "disk") + shown + 2;
+}
+
 #define LINES_BEFORE 8u
 
 void top_show(const struct stats_view *before, const struct stats_view *now, unsigned lines,
@@ -143,9 +210,10 @@ void top_show(const struct stats_view *before, const struct stats_view *now, uns
     print_store(&span, out);
     print_log(&span, out);
     print_cache(&span, out);
+    unsigned used = LINES_BEFORE + print_disks(&span, out);
     fprintf(out, "\n%-8s %-8s %-7s %9s %9s %9s %9s %9s %9s %8s\n", "context", "use", "method",
             "reads/s", "writes/s", "syncs/s", "MB/s read", "written", "enters/s", "a enter");
-    for (uint32_t row = 0; row < rows && row + LINES_BEFORE < lines; row++)
+    for (uint32_t row = 0; row < rows && row + used < lines; row++)
         print_context(&span, row, out);
 }
 
@@ -156,7 +224,7 @@ static json_t *row_json(const struct span *span, const struct stats_group *group
     for (uint32_t i = 0; i < group->columns; i++) {
         const struct stats_column *column = &span->now->columns[group->first + i];
         char name[STATS_NAME_BYTES + 8];
-        bool counter = column->kind == KEEL_STAT_COUNTER;
+        bool counter = column->kind != KEEL_STAT_GAUGE;
         snprintf(name, sizeof(name), "%s%s", column->name, counter ? "_per_s" : "");
         json_object_set_new(object, name,
                             counter ? json_real(rate(span, group->name, row, column->name))

@@ -9,7 +9,7 @@
  * engine/stats_publish.c.
  *
  * A name says its unit: _bytes, _ns, _lsn; without one it is a plain count. A COUNTER only grows
- * while the store is open; a GAUGE goes both ways.
+ * while the store is open, and so does a BUCKET of a histogram; a GAUGE goes both ways.
  */
 #ifndef KEEL_STATS_H
 #define KEEL_STATS_H
@@ -28,7 +28,27 @@ extern "C" {
 X(store,   1,  "the store") \
 X(log,     1,  "its write-ahead log") \
 X(cache,   1,  "its page cache") \
-X(context, 64, "a context of the process; the last row has all that there is no room for")
+X(context, 64, "a context of the process; the last row has all that there is no room for") \
+X(disk,    4,  "the scheduler of a disk on which the store lies") \
+X(class,   32, "a class of requests on such a disk")
+
+/* A histogram is KEEL_STAT_BUCKETS buckets and a sum: bucket k counts what took less than 1024 << k
+ * nanoseconds and not less than half of that, the last one also all that took longer. */
+#define KEEL_STAT_BUCKETS 24
+#define KEEL_STAT_HISTOGRAM(X, group, name, meaning) \
+X(group, name##_bucket_0,  BUCKET, meaning) X(group, name##_bucket_1,  BUCKET, meaning) \
+X(group, name##_bucket_2,  BUCKET, meaning) X(group, name##_bucket_3,  BUCKET, meaning) \
+X(group, name##_bucket_4,  BUCKET, meaning) X(group, name##_bucket_5,  BUCKET, meaning) \
+X(group, name##_bucket_6,  BUCKET, meaning) X(group, name##_bucket_7,  BUCKET, meaning) \
+X(group, name##_bucket_8,  BUCKET, meaning) X(group, name##_bucket_9,  BUCKET, meaning) \
+X(group, name##_bucket_10, BUCKET, meaning) X(group, name##_bucket_11, BUCKET, meaning) \
+X(group, name##_bucket_12, BUCKET, meaning) X(group, name##_bucket_13, BUCKET, meaning) \
+X(group, name##_bucket_14, BUCKET, meaning) X(group, name##_bucket_15, BUCKET, meaning) \
+X(group, name##_bucket_16, BUCKET, meaning) X(group, name##_bucket_17, BUCKET, meaning) \
+X(group, name##_bucket_18, BUCKET, meaning) X(group, name##_bucket_19, BUCKET, meaning) \
+X(group, name##_bucket_20, BUCKET, meaning) X(group, name##_bucket_21, BUCKET, meaning) \
+X(group, name##_bucket_22, BUCKET, meaning) X(group, name##_bucket_23, BUCKET, meaning) \
+X(group, name##_sum_ns, COUNTER, meaning)
 
 /* group, name, kind, meaning; the rows of a group stand together */
 #define KEEL_STATS(X) \
@@ -74,7 +94,34 @@ X(context, reads,                COUNTER, "of them, reads") \
 X(context, writes,               COUNTER, "of them, writes") \
 X(context, syncs,                COUNTER, "of them, syncs") \
 X(context, read_bytes,           COUNTER, "bytes that were read") \
-X(context, written_bytes,        COUNTER, "bytes that were written")
+X(context, written_bytes,        COUNTER, "bytes that were written") \
+X(disk, contexts,                GAUGE,   "contexts of the process that use it") \
+X(disk, cap_ns,                  GAUGE,   "of the disk's time, so much may be in flight below the READ class") \
+X(disk, in_flight_ns,            GAUGE,   "and so much is") \
+X(disk, target_ns,               GAUGE,   "median that commits, else reads, are to keep") \
+X(disk, idle_ns,                 GAUGE,   "the same on the idle disk") \
+X(disk, cap_ups,                 COUNTER, "times that the cap was raised") \
+X(disk, cap_downs,               COUNTER, "times that it was lowered") \
+X(disk, busy_ns,                 COUNTER, "time in which something was in flight") \
+X(class, requests,               COUNTER, "requests that the disk completed; of a merged command each counts") \
+X(class, request_bytes,          COUNTER, "their bytes") \
+X(class, commands,               COUNTER, "commands handed to the method") \
+X(class, errors,                 COUNTER, "commands that failed") \
+X(class, merged,                 COUNTER, "requests that rode on another's command") \
+X(class, split,                  COUNTER, "commands for a part of a request") \
+X(class, joined,                 COUNTER, "reads that were answered with another's bytes") \
+X(class, promoted,               COUNTER, "requests that were lifted into this class") \
+X(class, cost_ns,                COUNTER, "the disk's time that was charged") \
+X(class, depth_ns,               COUNTER, "integral of the number in flight over time: its rate is the average depth") \
+X(class, starved_ns,             COUNTER, "something waited and nothing was in flight") \
+X(class, held_by_cap,            COUNTER, "times that a context was held back by the cap") \
+X(class, held_by_budget,         COUNTER, "by the budget of all classes") \
+X(class, held_by_turn,           COUNTER, "because it was another context's turn") \
+X(class, held_by_limit,          COUNTER, "by the class's limit") \
+X(class, queued,                 GAUGE,   "requests that wait now") \
+X(class, in_flight,              GAUGE,   "commands in flight now") \
+KEEL_STAT_HISTOGRAM(X, class, queue, "from when the scheduler saw a request to when it went") \
+KEEL_STAT_HISTOGRAM(X, class, exec, "from when a command went to its completion")
 /* clang-format on */
 
 /* KEEL_STATS_store, ... */
@@ -85,7 +132,7 @@ enum keel_stat_group {
         KEEL_STATS_GROUP_COUNT
 };
 
-enum keel_stat_kind { KEEL_STAT_GAUGE = 0, KEEL_STAT_COUNTER };
+enum keel_stat_kind { KEEL_STAT_GAUGE = 0, KEEL_STAT_COUNTER, KEEL_STAT_BUCKET };
 
 /* KEEL_STAT_store_state, ...: numbers of this build, not of the format. */
 enum keel_stat {

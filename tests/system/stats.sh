@@ -26,6 +26,7 @@ clean_up() { rm -rf "$DIR" "$object"; }
 true_of 'j["alive"] and j["age_ns"] < 60e9 and j["store"].endswith("/store")'
 true_of 'j["groups"]["store"][0]["state"] == 1 and j["groups"]["log"][0]["ring_bytes"] > 0'
 true_of 'len({c["context"] for c in j["groups"]["context"]}) == len(j["groups"]["context"])'
+true_of '[c["requests"] > 0 for c in j["groups"]["class"] if c["class"] == "WAL"] == [True] * len(j["groups"]["disk"]) != []'
 true_of '[c["use"] for c in j["groups"]["context"]].count("log") == 1'
 true_of 'sum(c["writes"] for c in j["groups"]["context"]) >= j["groups"]["log"][0]["writes"] > 0'
 
@@ -34,13 +35,14 @@ true_of 'j["seconds"] > 0 and j["groups"]["store"][0]["transactions_committed_pe
 expect 0 "$KEEL" top "$DIR/store" --interval 300 --count 2
 [ "$(grep -c '^store .*commits/s' "$DIR/out")" -eq 2 ] || fail "top: $(cat "$DIR/out")"
 grep -q "^store *[1-9]" "$DIR/out" || fail "top shows no commits: $(cat "$DIR/out")"
+grep -Eq '^WAL +[1-9]' "$DIR/out" || fail "top shows no class: $(cat "$DIR/out")"
 expect 0 "$KEEL" stats "$DIR/store"
 grep -q 'transactions_committed *[1-9]' "$DIR/out" || fail "stats: $(cat "$DIR/out")"
 
 expect 0 "$KEEL" stats "$DIR/store" --prometheus
 python3 - "$DIR/out" <<'END' || fail "not Prometheus' text format"
 import re, sys
-declared, seen = {}, set()
+declared, seen, buckets = {}, set(), {}
 for line in open(sys.argv[1]):
     line = line.rstrip('\n')
     if line.startswith('# HELP '):
@@ -49,13 +51,23 @@ for line in open(sys.argv[1]):
         _, _, name, kind = line.split(' ')
         declared[name] = kind
         assert (kind == 'counter') == name.endswith('_total'), line
+        assert kind != 'histogram' or name.endswith('_seconds'), line
     else:
         m = re.fullmatch(r'([a-z_]+)\{([a-z_]+="[^"\\]*"(?:,[a-z_]+="[^"\\]*")*)\} (\d+(?:\.\d+)?)', line)
         assert m, line
+        family = re.sub('_(bucket|sum|count)$', '', m[1])
+        if declared.get(family) == 'histogram':
+            key = (family, re.sub(',le="[^"]*"', '', m[2]))
+            if m[1].endswith('_bucket'):
+                assert int(m[3]) >= buckets.get(key, 0), line
+                buckets[key] = int(m[3])
+            elif m[1].endswith('_count'):
+                assert int(m[3]) == buckets[key], line
+            declared[m[1]] = 'part'
         assert m[1] in declared and (m[1], m[2]) not in seen, line
         seen.add((m[1], m[2]))
 names = {name for name, _ in seen}
-for name in 'keel_up', 'keel_store_open_seconds', 'keel_log_writes_total', 'keel_context_read_bytes_total':
+for name in 'keel_up', 'keel_store_open_seconds', 'keel_log_writes_total', 'keel_context_read_bytes_total', 'keel_class_exec_seconds_bucket':
     assert name in names, name
 END
 

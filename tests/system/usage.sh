@@ -35,6 +35,8 @@ bad "$KEEL" stats one two
 bad "$KEEL" stats --json --prometheus
 bad "$KEEL" top --interval 1
 bad "$KEEL" top --count 0
+bad "$KEEL" report
+bad "$KEEL" report "$DIR/x.json"
 bad "$KEEL" bench
 bad "$KEEL" bench everything
 bad "$KEEL" bench commit --threads 0
@@ -53,7 +55,7 @@ bad "$KEEL" crash bang
 bad "$KEEL" crash replay
 bad "$KEEL" crash replay log --states 0
 
-for command in "" demo probe wal check top stats bench "bench commit" crash "crash replay"; do
+for command in "" demo probe wal check top stats report bench "bench commit" crash "crash replay"; do
 	# word splitting is meant
 	# shellcheck disable=SC2086
 	expect 0 "$KEEL" $command --help
