@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -23,6 +22,7 @@
 #include "bench/lib/dist.h"
 #include "bench/lib/fio_load.h"
 #include "bench/lib/malloc_count.h"
+#include "bench/lib/proc.h"
 #include "bench/lib/scene.h"
 #include "tools/cli.h"
 
@@ -99,8 +99,11 @@ static void fill_inner(struct node *node, keel_pageno first_child, uint64_t coun
         node->keys[i] = (first_leaf + i * span) * LEAF_PAIRS * KEY_STEP;
 }
 
-static void fill_node(const struct job *job, struct node *node, keel_pageno pageno)
+static void fill_node(const void *arg, void *data, keel_pageno pageno)
 {
+    const struct job *job = arg;
+    struct node *node = data;
+
     if (pageno < job->leaves) {
         fill_leaf(node, pageno);
     } else if (pageno < job->root) {
@@ -112,33 +115,10 @@ static void fill_node(const struct job *job, struct node *node, keel_pageno page
     }
 }
 
-static int write_all(struct job *job)
-{
-    struct scene *scene = &job->scene;
-
-    while (keel_pagecache_rec_lsn_min(scene->cache) != KEEL_LSN_MAX) {
-        int rc = keel_pagecache_writeback(scene->ctx, scene->cache, KEEL_LSN_MAX, 0, true);
-        if (rc < 0)
-            return rc;
-        keel_pagecache_wait_any(scene->cache);
-    }
-    return 0;
-}
-
 static int make_index(struct job *job)
 {
-    int rc = 0;
+    int rc = scene_make_pages(&job->scene, job->root + 1, fill_node, job);
 
-    for (keel_pageno pageno = 0; !rc && pageno <= job->root; pageno++) {
-        struct keel_page page;
-        rc = keel_page_fix(job->scene.ctx, job->scene.space, pageno, KEEL_FIX_NEW, 0, NULL, &page);
-        if (rc)
-            break;
-        fill_node(job, page.data, pageno);
-        keel_page_dirty(&page, 0, 1);
-        keel_page_unfix(&page);
-    }
-    rc = rc ? rc : write_all(job);
     return rc ? cli_error(job->config->command, "making the index", rc, NULL) : 0;
 }
 
@@ -295,15 +275,6 @@ static int run_blocking(struct job *job, uint64_t run_ns)
 
 /* ---------------------------------------------------------------- rounds */
 
-static uint64_t cpu_ns(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return ((uint64_t)usage.ru_utime.tv_sec + (uint64_t)usage.ru_stime.tv_sec) * NS_PER_SECOND +
-           ((uint64_t)usage.ru_utime.tv_usec + (uint64_t)usage.ru_stime.tv_usec) * 1000;
-}
-
 /* Warm up, then measure. */
 static int run_round(struct job *job, int (*run)(struct job *job, uint64_t run_ns),
                      struct bench_round *ret)
@@ -315,13 +286,13 @@ static int run_round(struct job *job, int (*run)(struct job *job, uint64_t run_n
     int rc = run(job, WARM_NS);
     keel_pagecache_stats(job->scene.cache, &before);
     keel_ctx_stats(job->scene.ctx, &ctx_before);
-    uint64_t cpu = cpu_ns(), begin_ns = clock_now_ns(), allocations = malloc_count();
+    uint64_t cpu = proc_cpu_ns(), begin_ns = clock_now_ns(), allocations = malloc_count();
     hist_init(&job->latency);
     job->finished = 0;
     if (!rc)
         rc = run(job, job->config->seconds * NS_PER_SECOND);
     uint64_t ns = clock_now_ns() - begin_ns;
-    cpu = cpu_ns() - cpu;
+    cpu = proc_cpu_ns() - cpu;
     allocations = malloc_count() - allocations;
     keel_ctx_stats(job->scene.ctx, &ctx_after);
     keel_pagecache_stats(job->scene.cache, &after);

@@ -483,7 +483,8 @@ void keel_ioref_kick(struct keel_ctx *ctx, struct keel_ioref ref)
 void keel_ioref_promote(struct keel_ioref ref, enum keel_class cls)
 {
     KEEL_ASSERT((unsigned)cls < KEEL_CLASS_COUNT);
-    if (keel_ioref_done(ref))
+    /* Once it is at the device there is nothing to lift: the common case, without a lock. */
+    if ((ios_request_word(ref.io) & 0xff) != KEEL_IO_QUEUED)
         return;
 
     struct keel_ctx *ctx = enter_foreign(ref);

@@ -61,6 +61,7 @@ struct keel_pagecache {
     /* atomic; relaxed where nothing else is said */
     _Atomic uint32_t evict_hand;
     _Atomic uint32_t write_hand;
+    _Atomic uint32_t ring_hand;
     _Atomic uint32_t dirty_count;  /* frames DIRTY, WRITING or REDIRTIED */
     _Atomic uint32_t sweepers;     /* threads that hold latches for a moment: evicting, flushing */
     _Atomic keel_lsn log_known;    /* the log is durable up to here; release/acquire in flush.c */
@@ -70,7 +71,7 @@ struct keel_pagecache {
 
     /* under free_lock (rank LEAF); free_count may be read without */
     struct lock free_lock;
-    uint32_t *free;
+    uint32_t *free; /* indices of free_count frames */
     _Atomic uint32_t free_count;
 
     /* under pool_lock (rank LEAF) */
@@ -83,6 +84,9 @@ struct keel_pagecache {
     /* under space_lock (rank LEAF) */
     struct lock space_lock;
     struct keel_space *spaces;
+    struct list streams_idle;
+    struct keel_stream *streams; /* PC_STREAMS_MAX of them, and their page numbers */
+    keel_pageno *stream_pages;
 
     struct pc_stripe stripes[PC_STRIPES];
 };
@@ -134,6 +138,19 @@ static inline pc_word *pc_frame_word(const struct keel_frame *frame, uint64_t *r
         return NULL;
     *ret_value = value;
     return word;
+}
+
+/* The request that reads this frame, alone or with its neighbours. */
+static inline struct keel_io *pc_frame_io(struct keel_pagecache *cache,
+                                          const struct keel_frame *frame)
+{
+    return &cache->frames[atomic_load_explicit(&frame->lead, memory_order_relaxed)].io;
+}
+
+/* In the cache, or on the way. pageno: below pages_max. */
+static inline bool pc_resident(const struct keel_space *space, keel_pageno pageno)
+{
+    return atomic_load_explicit(&space->table.words[pageno], memory_order_relaxed) != 0;
 }
 
 /* The counters of this thread. */

@@ -21,6 +21,29 @@
 #include "pagecache/fix.h"
 #include "pagecache/flush.h"
 
+/* Under free_lock: off the list; the last one takes its place. */
+static void unlist(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
+    uint32_t last = cache->free[count - 1];
+
+    KEEL_ASSERT(frame->free_at > 0 && cache->free[frame->free_at - 1] == frame->index);
+    cache->free[frame->free_at - 1] = last;
+    cache->frames[last].free_at = frame->free_at;
+    frame->free_at = 0;
+    atomic_store_explicit(&cache->free_count, count - 1, memory_order_relaxed);
+}
+
+bool pc_frame_take_free(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    lock_acquire(&cache->free_lock);
+    bool listed = frame->free_at > 0;
+    if (listed)
+        unlist(cache, frame);
+    lock_release(&cache->free_lock);
+    return listed;
+}
+
 static struct keel_frame *pop(struct keel_pagecache *cache)
 {
     struct keel_frame *frame = NULL;
@@ -32,7 +55,7 @@ static struct keel_frame *pop(struct keel_pagecache *cache)
     uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
     if (count > 0) {
         frame = &cache->frames[cache->free[count - 1]];
-        atomic_store_explicit(&cache->free_count, count - 1, memory_order_relaxed);
+        unlist(cache, frame);
     }
     lock_release(&cache->free_lock);
     if (frame) {
@@ -51,13 +74,15 @@ void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame)
     lock_acquire(&cache->free_lock);
     uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
     KEEL_ASSERT(count < cache->frame_count);
+    KEEL_ASSERT(frame->free_at == 0);
     cache->free[count] = frame->index;
+    frame->free_at = count + 1;
     atomic_store_explicit(&cache->free_count, count + 1, memory_order_relaxed);
     lock_release(&cache->free_lock);
 }
 
-void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
-                      enum pc_frame_state from)
+/* The page leaves the cache; the frame is the caller's. As pc_frame_release. */
+static void empty(struct keel_frame *frame, pc_word *word, enum pc_frame_state from)
 {
     uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
 
@@ -69,23 +94,74 @@ void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc
     frame->void_private = false;
     pc_frame_moved(frame, from, PC_FRAME_FREE);
     pc_word_clear(word);
-    pc_frame_put(cache, frame);
+}
+
+void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
+                      enum pc_frame_state from)
+{
+    empty(frame, word, from);
+
+    /* A ring's frame goes back to its ring, which looks for it. release: pairs with reclaim. */
+    uint32_t was = atomic_exchange_explicit(&frame->ring, PC_RING_RETURNED, memory_order_acq_rel);
+    if (was == PC_RING_NONE) {
+        atomic_store_explicit(&frame->ring, PC_RING_NONE, memory_order_relaxed);
+        pc_frame_put(cache, frame);
+    }
+}
+
+/* Evict the page of a word that was seen as value, with a free latch. */
+static bool evict_seen(struct keel_frame *frame, pc_word *word, uint64_t value)
+{
+    if (!pc_latch_exclusive(word, value, value & ~PC_LATCH_MASK))
+        return false;
+
+    /* The word names the frame and is ours: from here on the state cannot leave CLEAN or FAILED. */
+    enum pc_frame_state state = pc_frame_state(frame);
+    if (state != PC_FRAME_CLEAN && state != PC_FRAME_FAILED) {
+        pc_unlatch_exclusive(word);
+        return false;
+    }
+    KEEL_DCHECK((state == PC_FRAME_FAILED) == (pc_word_latch(value) == PC_LATCH_BAD));
+    TRACE(PAGE_EVICT, frame->index, NULL,
+          atomic_load_explicit(&frame->pageno, memory_order_relaxed), 0, 0);
+    empty(frame, word, state);
+    return true;
+}
+
+/* The word of a page that may be evicted, with a free latch, or NULL. */
+static pc_word *evictable(const struct keel_frame *frame, uint64_t *ret_value)
+{
+    enum pc_frame_state state = pc_frame_state(frame);
+    if (state != PC_FRAME_CLEAN && state != PC_FRAME_FAILED)
+        return NULL;
+
+    pc_word *word = pc_frame_word(frame, ret_value);
+    if (!word)
+        return NULL;
+    uint64_t latch = pc_word_latch(*ret_value);
+    return latch == 0 || latch == PC_LATCH_BAD ? word : NULL;
+}
+
+bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame, bool hot)
+{
+    uint64_t value;
+    pc_word *word = evictable(frame, &value);
+
+    if (!word || (!hot && !(value & PC_WORD_MARK)) || !evict_seen(frame, word, value))
+        return false;
+    pc_count(&cache->evictions, 1);
+    return true;
 }
 
 /* Visit one frame; true: it was evicted. */
 static bool visit(struct keel_pagecache *cache, struct keel_frame *frame)
 {
-    enum pc_frame_state state = pc_frame_state(frame);
-    if (state != PC_FRAME_CLEAN && state != PC_FRAME_FAILED)
-        return false;
-
     uint64_t value;
-    pc_word *word = pc_frame_word(frame, &value);
-    if (!word)
-        return false;
 
-    uint64_t latch = pc_word_latch(value);
-    if (latch != 0 && latch != PC_LATCH_BAD)
+    if (atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE)
+        return false;
+    pc_word *word = evictable(frame, &value);
+    if (!word)
         return false;
     if (!(value & PC_WORD_MARK) || (value & PC_WORD_FRESH)) {
         /* A failed or lost race leaves the mark to the next visit. */
@@ -94,19 +170,9 @@ static bool visit(struct keel_pagecache *cache, struct keel_frame *frame)
                                                 memory_order_relaxed);
         return false;
     }
-    if (!pc_latch_exclusive(word, value, value & ~PC_LATCH_MASK))
+    if (!evict_seen(frame, word, value))
         return false;
-
-    /* The word names the frame and is ours: from here on the state cannot leave CLEAN or FAILED. */
-    state = pc_frame_state(frame);
-    if (state != PC_FRAME_CLEAN && state != PC_FRAME_FAILED) {
-        pc_unlatch_exclusive(word);
-        return false;
-    }
-    KEEL_DCHECK((state == PC_FRAME_FAILED) == (latch == PC_LATCH_BAD));
-    TRACE(PAGE_EVICT, frame->index, NULL,
-          atomic_load_explicit(&frame->pageno, memory_order_relaxed), 0, 0);
-    pc_frame_release(cache, frame, word, state);
+    pc_frame_put(cache, frame);
     return true;
 }
 
@@ -139,7 +205,7 @@ struct keel_frame *pc_frame_try_get(struct keel_pagecache *cache)
 
 /* What the frames are busy with when none can be had. */
 struct survey {
-    uint32_t fixed;             /* pinned by threads */
+    uint32_t fixed;             /* pinned by threads, or kept by streams */
     struct keel_frame *reading; /* one that is being read, or NULL */
 };
 
@@ -151,9 +217,12 @@ static struct survey look_around(struct keel_pagecache *cache)
         struct keel_frame *frame = &cache->frames[i];
         uint64_t value;
 
-        if (!pc_frame_word(frame, &value))
+        bool ringed = atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE;
+        if (!pc_frame_word(frame, &value)) {
+            survey.fixed += ringed;
             continue;
-        if (pc_word_fixed(value))
+        }
+        if (pc_word_fixed(value) || (ringed && pc_word_latch(value) == 0))
             survey.fixed++;
         else if (pc_word_latch(value) == PC_LATCH_IO && !survey.reading)
             survey.reading = frame;
@@ -190,7 +259,7 @@ static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
     }
     struct survey survey = look_around(cache);
     if (survey.reading) {
-        pc_read_wait(survey.reading);
+        pc_read_wait(cache, survey.reading);
         return 0;
     }
     int rc = stuck(cache, &survey, written);
@@ -208,7 +277,7 @@ static int start_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
 
     struct survey survey = look_around(cache);
     if (survey.reading) {
-        keel_ioref_kick(ctx, keel_io_ref(&survey.reading->io));
+        keel_ioref_kick(ctx, keel_io_ref(pc_frame_io(cache, survey.reading)));
         return KEEL_PENDING;
     }
     int rc = stuck(cache, &survey, written);

@@ -29,6 +29,15 @@ void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame);
 void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
                       enum pc_frame_state from);
 
+/* This frame, off the free list; false: it is not on it. */
+bool pc_frame_take_free(struct keel_pagecache *cache, struct keel_frame *frame);
+
+/*
+ * Evict the page in this frame, which is the caller's then, FREE. False: it is fixed, changed or on
+ * its way; or, unless `hot`, the clock knows of a second use.
+ */
+bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame, bool hot);
+
 /* Evict at most n frames, in two rounds of the clock at most; how many. */
 uint32_t pc_evict(struct keel_pagecache *cache, uint32_t n);
 

@@ -142,15 +142,12 @@ static int read_error(int res)
     return res == -EIO || res == -ENODATA ? KEEL_EREAD : res;
 }
 
-void pc_read_done(struct keel_io *io)
+/* The read of one frame ended with rc: its page is there, or FAILED. */
+static void frame_read(struct keel_pagecache *cache, struct keel_frame *frame, int rc)
 {
-    struct keel_frame *frame = io->user;
     struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_relaxed);
-    struct keel_pagecache *cache = space->cache;
     keel_pageno pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
-    pc_word *word = &space->table.words[pageno];
     const char *page = pc_frame_page(cache, frame->index);
-    int rc = read_error(io->res);
 
     KEEL_ASSERT(rc <= 0);
     frame->fail = (struct pc_page_fault){.what = "device"};
@@ -172,58 +169,128 @@ void pc_read_done(struct keel_io *io)
     }
     /* release: the fixer that takes the latch sees page and frame. Nobody changes a word under IO,
      * and nobody sleeps on it; after this the frame is no longer ours. */
-    uint64_t old = atomic_exchange_explicit(word, next, memory_order_release);
+    uint64_t old =
+        atomic_exchange_explicit(&space->table.words[pageno], next, memory_order_release);
     KEEL_INV(P2, old == pc_word_make(pc_word_index(next), PC_LATCH_IO));
 }
 
-/*
- * Publish the frame (FREE, the caller's) as being read and queue its read. 0: started. FIX_AGAIN:
- * another thread was first. KEEL_EFULL and others of keel_io_submit: nothing happened. The frame is
- * taken in any case.
- */
-static int start_read(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno,
-                      struct keel_frame *frame, enum keel_class cls)
+/* As if it had never been read. */
+static void frame_unread(struct keel_pagecache *cache, struct keel_frame *frame)
 {
+    struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_relaxed);
+    keel_pageno pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
+
+    pc_frame_release(cache, frame, &space->table.words[pageno], PC_FRAME_READING);
+}
+
+void pc_read_done(struct keel_io *io)
+{
+    struct keel_frame *frame = io->user;
+    struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_relaxed);
     struct keel_pagecache *cache = space->cache;
-    pc_word *word = &space->table.words[pageno];
+    uint32_t count = io->len_bytes >> cache->page_shift;
+    int rc = read_error(io->res);
+
+    /* Which page of several was it? Each is read by itself, by whoever wants it. */
+    bool undo = rc != 0 && count > 1;
+    for (uint32_t i = 0; i < count; i++) {
+        if (undo)
+            frame_unread(cache, &frame[i]);
+        else
+            frame_read(cache, &frame[i], rc);
+    }
+}
+
+/*
+ * Publish the frame (FREE, the caller's) as being read, by the request of frame `lead`. False:
+ * another thread was first, and the frame is as before.
+ */
+static bool publish(struct keel_space *space, keel_pageno pageno, struct keel_frame *frame,
+                    uint32_t lead)
+{
     uint64_t absent = 0;
 
     KEEL_DCHECK(pc_frame_rec_lsn(frame) == KEEL_LSN_MAX && !frame->void_private);
     atomic_store_explicit(&frame->pageno, pageno, memory_order_relaxed);
+    atomic_store_explicit(&frame->lead, lead, memory_order_relaxed);
     atomic_store_explicit(&frame->space, space, memory_order_release);
-    pc_version_bump(cache, frame->index);
+    pc_version_bump(space->cache, frame->index);
     pc_frame_moved(frame, PC_FRAME_FREE, PC_FRAME_READING);
 
     /* release: who finds the word finds the frame's fields */
-    if (!atomic_compare_exchange_strong_explicit(word, &absent,
+    if (!atomic_compare_exchange_strong_explicit(&space->table.words[pageno], &absent,
                                                  pc_word_make(frame->index, PC_LATCH_IO),
                                                  memory_order_release, memory_order_relaxed)) {
         pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_FREE);
-        pc_frame_put(cache, frame);
-        return FIX_AGAIN;
+        return false;
     }
     pc_table_touch(&space->table, pageno);
+    return true;
+}
 
-    frame->io.device = space->device;
-    frame->io.offset_bytes = pageno << cache->page_shift;
-    frame->io.cls = (uint8_t)cls;
-    int rc = keel_io_submit(ctx, &frame->io);
-    if (rc != 0) {
-        pc_frame_release(cache, frame, word, PC_FRAME_READING);
-        return rc;
+/* Queue the read of count published frames from lead on. */
+static int queue_read(struct keel_ctx *ctx, struct keel_space *space, struct keel_frame *lead,
+                      uint32_t count, enum keel_class cls)
+{
+    struct keel_pagecache *cache = space->cache;
+    keel_pageno pageno = atomic_load_explicit(&lead->pageno, memory_order_relaxed);
+
+    lead->io.device = space->device;
+    lead->io.offset_bytes = pageno << cache->page_shift;
+    lead->io.len_bytes = count << cache->page_shift;
+    lead->io.cls = (uint8_t)cls;
+    int rc = keel_io_submit(ctx, &lead->io);
+    if (rc == 0)
+        pc_count(&cache->reads, count);
+    return rc;
+}
+
+/*
+ * Read a page into the frame (FREE, the caller's). 0: started. FIX_AGAIN: another thread was first.
+ * KEEL_EFULL and others of keel_io_submit: nothing happened. The frame is taken in any case.
+ */
+static int start_read(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno,
+                      struct keel_frame *frame, enum keel_class cls)
+{
+    if (!publish(space, pageno, frame, frame->index)) {
+        pc_frame_put(space->cache, frame);
+        return FIX_AGAIN;
     }
-    pc_count(&cache->reads, 1);
+    int rc = queue_read(ctx, space, frame, 1, cls);
+    if (rc != 0)
+        frame_unread(space->cache, frame);
+    return rc;
+}
+
+uint32_t pc_read_run(struct keel_ctx *ctx, struct keel_space *space, keel_pageno first,
+                     uint32_t count, struct keel_frame *frames)
+{
+    uint32_t run = 0;
+
+    KEEL_ASSERT(count >= 1 && (uint64_t)count << space->cache->page_shift <= KEEL_IO_BYTES_MAX);
+    while (run < count && publish(space, first + run, &frames[run], frames[0].index))
+        run++;
+    if (run == 0)
+        return 0;
+    if (queue_read(ctx, space, &frames[0], run, KEEL_CLASS_PREFETCH) == 0)
+        return run;
+    /* They are a ring's (ring.c), and stay its own. */
+    for (uint32_t i = 0; i < run; i++) {
+        frame_unread(space->cache, &frames[i]);
+        atomic_store_explicit(&frames[i].ring, PC_RING_OWNED, memory_order_relaxed);
+    }
     return 0;
 }
 
-void pc_read_wait(struct keel_frame *frame)
+void pc_read_wait(struct keel_pagecache *cache, struct keel_frame *frame)
 {
-    struct keel_ioref ref = keel_io_ref(&frame->io);
+    struct keel_ioref ref = keel_io_ref(pc_frame_io(cache, frame));
 
     if (pc_frame_state(frame) != PC_FRAME_READING)
         return;
     /* The frame may be in another read by now, or ours not queued yet, or its completion just
      * running in another thread: waiting for that one ends too, or there is nothing to drive. */
+    keel_ioref_promote(ref, KEEL_CLASS_READ);
     if (keel_ioref_done(ref))
         sched_yield();
     else
@@ -374,12 +441,16 @@ static int fix_round(struct fix *fix)
     if (latch == PC_LATCH_BAD)
         return fix_failed(fix, value);
     if (latch == PC_LATCH_IO) {
-        struct keel_frame *frame = &fix->space->cache->frames[pc_word_index(value)];
+        struct keel_pagecache *cache = fix->space->cache;
+        struct keel_frame *frame = &cache->frames[pc_word_index(value)];
+        struct keel_ioref ref = keel_io_ref(pc_frame_io(cache, frame));
 
-        if (nowait) /* another thread's context may be one that nobody polls (I6) */
-            keel_ioref_kick(fix->ctx, keel_io_ref(&frame->io));
-        else
-            pc_read_wait(frame);
+        if (nowait) { /* another thread's context may be one that nobody polls (I6) */
+            keel_ioref_promote(ref, KEEL_CLASS_READ);
+            keel_ioref_kick(fix->ctx, ref);
+        } else {
+            pc_read_wait(cache, frame);
+        }
         return nowait ? KEEL_PENDING : FIX_AGAIN;
     }
     if (latch == 0 || (fix->mode == KEEL_FIX_SHARED && latch < PC_LATCH_SHARED))

@@ -29,7 +29,7 @@ E(FREE,      READING,   "miss or prefetch: a read is about to be queued") \
 E(FREE,      CLEAN,     "fixed as new") \
 E(READING,   CLEAN,     "read and checked (P4)") \
 E(READING,   FAILED,    "not read, or not valid") \
-E(READING,   FREE,      "the read could not be queued, or another thread was first (P2)") \
+E(READING,   FREE,      "the read could not be queued, another thread was first (P2), or a read of several pages failed and each is read anew") \
 E(FAILED,    FREE,      "the error was taken, or the frame was needed") \
 E(FAILED,    CLEAN,     "fixed as new, or never written and fixed for redo") \
 E(CLEAN,     DIRTY,     "changed") \
@@ -47,6 +47,9 @@ enum pc_frame_state {
 #undef PC_FRAME_STATE_MEMBER
         PC_FRAME_STATE_COUNT
 };
+
+/* Whose a frame is; ring.c. */
+enum pc_ring_state { PC_RING_NONE = 0, PC_RING_OWNED, PC_RING_RETURNED };
 
 struct keel_frame {
     /*
@@ -69,6 +72,13 @@ struct keel_frame {
     _Atomic keel_lsn page_lsn;
     _Atomic keel_lsn rec_lsn;
     _Atomic keel_lsn write_lsn;
+
+    /* Atomic. lead: the frame whose request reads this one (its own, or the first of a run).
+     * ring: enum pc_ring_state; ring.c has the rules. */
+    _Atomic uint32_t lead;
+    _Atomic uint32_t ring;
+
+    uint32_t free_at; /* under free_lock: place on the free list, plus one; 0: not on it */
 
     /* holder of EXCLUSIVE: the contents are not those of the device and nobody has changed them
      * yet; unfixing such a page forgets it */

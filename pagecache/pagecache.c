@@ -11,6 +11,7 @@
 #include "pagecache/cache.h"
 #include "pagecache/fix.h"
 #include "pagecache/flush.h"
+#include "pagecache/stream.h"
 
 #define PAGE_BYTES_DEFAULT  4096u
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
@@ -91,12 +92,14 @@ static void frames_init(struct keel_pagecache *cache)
         };
         /* Handed out from the first on. */
         cache->free[cache->frame_count - 1 - i] = i;
+        frame->free_at = cache->frame_count - i;
     }
     atomic_init(&cache->free_count, cache->frame_count);
 }
 
 static void free_memory(struct keel_pagecache *cache)
 {
+    pc_streams_fini(cache);
     mem_free(cache->free);
     mem_free((void *)(uintptr_t)cache->versions);
     mem_free(cache->chunks);
@@ -125,6 +128,9 @@ static int take_memory(struct keel_pagecache *cache, char **ret_copies)
         !cache->frames)
         return -ENOMEM;
 
+    int rc = pc_streams_init(cache);
+    if (rc != 0)
+        return rc;
     *ret_copies =
         keel_arena_alloc(cache->options.arena, (size_t)writes * cache->options.write_bytes_max);
     if (!*ret_copies)
@@ -196,7 +202,7 @@ void keel_pagecache_close(struct keel_ctx *ctx, struct keel_pagecache *cache)
         uint64_t value;
 
         while (pc_frame_state(frame) == PC_FRAME_READING)
-            pc_read_wait(frame);
+            pc_read_wait(cache, frame);
         if (pc_frame_word(frame, &value))
             KEEL_ASSERT(!pc_word_fixed(value));
     }

@@ -57,6 +57,33 @@ int scene_open(const struct bench_run *run, uint64_t file_bytes, uint64_t cache_
     return rc;
 }
 
+int scene_write_all(struct scene *scene)
+{
+    while (keel_pagecache_rec_lsn_min(scene->cache) != KEEL_LSN_MAX) {
+        int rc = keel_pagecache_writeback(scene->ctx, scene->cache, KEEL_LSN_MAX, 0, true);
+        if (rc < 0)
+            return rc;
+        keel_pagecache_wait_any(scene->cache);
+    }
+    return 0;
+}
+
+int scene_make_pages(struct scene *scene, keel_pageno pages,
+                     void (*fill)(const void *arg, void *data, keel_pageno pageno), const void *arg)
+{
+    for (keel_pageno pageno = 0; pageno < pages; pageno++) {
+        struct keel_page page;
+        int rc = keel_page_fix(scene->ctx, scene->space, pageno, KEEL_FIX_NEW, 0, NULL, &page);
+        if (rc)
+            return rc;
+        if (fill)
+            fill(arg, page.data, pageno);
+        keel_page_dirty(&page, 0, 1);
+        keel_page_unfix(&page);
+    }
+    return scene_write_all(scene);
+}
+
 void scene_close(struct scene *scene)
 {
     keel_pagecache_close(scene->ctx, scene->cache);

@@ -25,6 +25,15 @@ int scene_open(const struct bench_run *run, uint64_t file_bytes, uint64_t cache_
                keel_pageno pages, const struct keel_pagecache_options *cache_options,
                struct scene *ret);
 
+/* Make pages 0 to pages - 1 anew, each filled by fill (NULL: zeroes), and write them all. 0 or a
+ * negative code. */
+int scene_make_pages(struct scene *scene, keel_pageno pages,
+                     void (*fill)(const void *arg, void *data, keel_pageno pageno),
+                     const void *arg);
+
+/* Write every changed page. 0 or a negative code. */
+int scene_write_all(struct scene *scene);
+
 /* Dirty pages are dropped. */
 void scene_close(struct scene *scene);
 

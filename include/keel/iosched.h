@@ -431,6 +431,10 @@ KEEL_PUBLIC void keel_ioref_wait(struct keel_ioref ref);
  * in flight on, unless that is ctx (which its owner polls anyway). */
 KEEL_PUBLIC void keel_ioref_kick(struct keel_ctx *ctx, struct keel_ioref ref);
 
+/* Somebody waits for it now: lift it to class cls if it is still queued in a less urgent one. Any
+ * thread; KEEL_IO_ANY_THREAD requests only. Never blocks. */
+KEEL_PUBLIC void keel_ioref_promote(struct keel_ioref ref, enum keel_class cls);
+
 /* Take a request that is still queued back: 0 and it completes with -ECANCELED through its
  * callback; KEEL_EBUSY: it is at the device already and will complete by itself. Same threads as
  * submit. */

@@ -170,6 +170,32 @@ KEEL_PUBLIC void keel_page_copy(void *to, const void *from, size_t bytes);
 KEEL_PUBLIC int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space,
                                    const keel_pageno *pages, uint32_t count);
 
+/* ---------------------------------------------------------------- streams */
+
+/*
+ * Pages in an order that is known ahead: a scan, the leaves of a range, a list of row addresses.
+ * `next` names them, one a call, and KEEL_PAGENO_NONE at the end; it runs inside keel_stream_open's
+ * and keel_stream_next's caller and must not block. The stream reads ahead of its user, as far as
+ * it pays, pages side by side in one request of up to 256 KiB, into a ring of at most a 16th of the
+ * cache or 4 MiB: what else is in the cache stays there. At most 4 streams at a time (KEEL_EFULL).
+ * Owner thread of ctx; closed before ctx and cache are.
+ */
+struct keel_stream;
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_stream_open(struct keel_ctx *ctx, struct keel_space *space,
+                                                 keel_pageno (*next)(void *arg), void *arg,
+                                                 struct keel_stream **ret);
+/*
+ * The next page, fixed shared; unfix it before more than a few others are asked for (a page that
+ * stays fixed costs the stream the frames around it). KEEL_STREAM_END: there are no more. Errors as
+ * keel_page_fix with these flags; after KEEL_PENDING, KEEL_EBUSY and KEEL_EFULL the same page comes
+ * again, any other error is that page's, which is passed over.
+ */
+#define KEEL_STREAM_END 1
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_stream_next(struct keel_stream *stream, unsigned flags,
+                                                 struct keel_err_info *info, struct keel_page *ret);
+/* Pages that were fixed may stay so. */
+KEEL_PUBLIC void keel_stream_close(struct keel_stream *stream);
+
 /* ---------------------------------------------------------------- write-back */
 
 /*

@@ -24,7 +24,8 @@ typedef uint64_t keel_lsn;
 /* Number of a page inside its space, counted from 0. */
 typedef uint64_t keel_pageno;
 
-#define KEEL_LSN_MAX    UINT64_MAX
-#define KEEL_PAGENO_MAX UINT64_MAX
+#define KEEL_LSN_MAX     UINT64_MAX
+#define KEEL_PAGENO_MAX  UINT64_MAX
+#define KEEL_PAGENO_NONE KEEL_PAGENO_MAX /* no page has this number */
 
 #endif

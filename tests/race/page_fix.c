@@ -4,7 +4,7 @@
  * Writers add one to two counters of a page under EXCLUSIVE, readers demand under SHARED, and after
  * an optimistic read that was valid, that the two are equal; at the end all counters together are
  * the number of additions. Some writers begin as readers (upgrade), some end as one (downgrade).
- * Beside them: a
+ * Beside them: one that scans through streams; a
  * thread that begins reads and then never calls keel again until the others are through (I6), and
  * one that trims the translation table under everybody's feet (FROZEN).
  */
@@ -24,6 +24,7 @@
 #define FRAMES  24u
 #define PAGES   96u
 #define WORKERS 4u
+#define OTHERS  3u
 #define ROUNDS  6000u
 
 struct counters {
@@ -162,6 +163,40 @@ static void *be_silent(void *arg)
     return NULL;
 }
 
+/* Where a scan is, and where it goes next. */
+static keel_pageno next_page(void *arg)
+{
+    keel_pageno *at = arg;
+
+    return *at < PAGES ? (*at)++ : KEEL_PAGENO_NONE;
+}
+
+static void *scan(void *arg)
+{
+    struct keel_ctx *ctx = open_ctx();
+
+    (void)arg;
+    pthread_barrier_wait(&begun);
+    while (atomic_load(&working) > 0) {
+        keel_pageno at = 0;
+        struct keel_stream *stream;
+        struct keel_page page;
+        int rc = keel_stream_open(ctx, space, next_page, &at, &stream);
+        KEEL_ASSERT(rc == 0);
+        keel_pageno want = 0;
+        while ((rc = keel_stream_next(stream, 0, NULL, &page)) == 0) {
+            const struct counters *counters = page.data;
+            KEEL_ASSERT(page.pageno == want++);
+            KEEL_ASSERT(counters->first == counters->second && counters->pageno == page.pageno);
+            keel_page_unfix(&page);
+        }
+        KEEL_ASSERT(rc == KEEL_STREAM_END && want == PAGES);
+        keel_stream_close(stream);
+    }
+    keel_ctx_close(ctx);
+    return NULL;
+}
+
 static void *trim(void *arg)
 {
     (void)arg;
@@ -208,8 +243,9 @@ static void make_pages(struct keel_ctx *ctx)
 
 int main(void)
 {
+    static void *(*const others[OTHERS])(void *) = {be_silent, trim, scan};
     static unsigned index[WORKERS];
-    pthread_t thread[WORKERS + 2];
+    pthread_t thread[WORKERS + OTHERS];
     struct tmpdir dir;
     char path[600];
 
@@ -217,16 +253,15 @@ int main(void)
     struct keel_ctx *ctx = open_ctx();
     open_all(ctx, tmpdir_join(&dir, "pages", path, sizeof(path)));
     make_pages(ctx);
-    pthread_barrier_init(&begun, NULL, WORKERS + 2);
-    for (unsigned i = 0; i < WORKERS + 2; i++) {
+    pthread_barrier_init(&begun, NULL, WORKERS + OTHERS);
+    for (unsigned i = 0; i < WORKERS + OTHERS; i++) {
         if (i < WORKERS)
             index[i] = i;
-        int rc = i < WORKERS    ? pthread_create(&thread[i], NULL, work, &index[i])
-                 : i == WORKERS ? pthread_create(&thread[i], NULL, be_silent, NULL)
-                                : pthread_create(&thread[i], NULL, trim, NULL);
+        int rc = i < WORKERS ? pthread_create(&thread[i], NULL, work, &index[i])
+                             : pthread_create(&thread[i], NULL, others[i - WORKERS], NULL);
         KEEL_ASSERT(rc == 0);
     }
-    for (unsigned i = 0; i < WORKERS + 2; i++) {
+    for (unsigned i = 0; i < WORKERS + OTHERS; i++) {
         int rc = pthread_join(thread[i], NULL);
         KEEL_ASSERT(rc == 0);
     }
