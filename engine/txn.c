@@ -66,6 +66,9 @@ int keel_tx_begin(struct keel_ctx *ctx, struct keel_store *store,
     rc = read_options(store, options, &given);
     if (rc)
         return rc;
+    rc = keel_pagecache_throttle(ctx, store->cache, !given.nowait);
+    if (rc)
+        return rc;
     struct keel_tx *tx = tx_pool_get(store, ctx);
     if (!tx)
         return KEEL_EFULL;

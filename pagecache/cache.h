@@ -84,6 +84,7 @@ struct keel_pagecache {
     /* under space_lock (rank LEAF) */
     struct lock space_lock;
     struct keel_space *spaces;
+    struct keel_space *husks; /* dropped; each serves the next that fits into it */
     struct list streams_idle;
     struct keel_stream *streams; /* PC_STREAMS_MAX of them, and their page numbers */
     keel_pageno *stream_pages;
@@ -97,12 +98,13 @@ struct keel_space {
     /* set at open, then constant */
     struct keel_pagecache *cache;
     struct pc_table table;
-    uint32_t id;
+    _Atomic uint32_t id; /* set at open; who looks at a frame without a latch may still read it */
     struct keel_device *device;
-    struct keel_space *next; /* of cache->spaces */
+    struct keel_space *next; /* of cache->spaces or cache->husks */
 
-    /* atomic: only grows; release in keel_space_grow, acquire in fix */
+    /* atomic: release in keel_space_grow, acquire in fix */
     _Atomic keel_pageno pages;
+    _Atomic uint64_t reads, pages_written, checksum_errors;
 };
 
 /* The page that a frame holds: header and user part. */

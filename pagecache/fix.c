@@ -153,8 +153,10 @@ static void frame_read(struct keel_pagecache *cache, struct keel_frame *frame, i
     frame->fail = (struct pc_page_fault){.what = "device"};
     if (rc == 0)
         rc = pc_page_check(page, cache->page_bytes, space->id, pageno, &frame->fail);
-    if (rc == KEEL_ECHECKSUM)
+    if (rc == KEEL_ECHECKSUM) {
         pc_count(&cache->checksum_errors, 1);
+        pc_count(&space->checksum_errors, 1);
+    }
 
     uint64_t next;
     if (rc == 0) {
@@ -240,8 +242,10 @@ static int queue_read(struct keel_ctx *ctx, struct keel_space *space, struct kee
     lead->io.len_bytes = count << cache->page_shift;
     lead->io.cls = (uint8_t)cls;
     int rc = keel_io_submit(ctx, &lead->io);
-    if (rc == 0)
+    if (rc == 0) {
         pc_count(&cache->reads, count);
+        pc_count(&space->reads, count);
+    }
     return rc;
 }
 

@@ -40,6 +40,7 @@ struct seed {
 struct flush {
     struct keel_ctx *ctx;
     struct keel_pagecache *cache;
+    const struct keel_space *space; /* pages of this one alone, or NULL */
     keel_lsn below;
     uint32_t budget; /* pages that may still be started */
     uint32_t started;
@@ -74,6 +75,15 @@ void pc_flush_changed(struct keel_pagecache *cache, struct keel_frame *frame, ke
             break;
     }
     KEEL_DCHECK(pc_frame_rec_lsn(frame) <= rec_lsn);
+}
+
+void pc_flush_forget(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    KEEL_ASSERT(pc_frame_state(frame) == PC_FRAME_DIRTY);
+
+    atomic_store_explicit(&frame->rec_lsn, KEEL_LSN_MAX, memory_order_release);
+    atomic_store_explicit(&frame->write_lsn, KEEL_LSN_MAX, memory_order_release);
+    atomic_fetch_sub_explicit(&cache->dirty_count, 1, memory_order_relaxed);
 }
 
 void keel_page_dirty(struct keel_page *page, keel_lsn rec_lsn, keel_lsn page_lsn)
@@ -163,6 +173,7 @@ static void write_done(struct keel_io *io)
                                         chunk->first + i);
     } else {
         pc_count(&cache->pages_written, chunk->count);
+        pc_count(&chunk->space->pages_written, chunk->count);
     }
     chunk_end(chunk, io->res == 0);
 }
@@ -271,6 +282,8 @@ static bool log_allows(struct flush *flush, keel_lsn lsn, bool wait)
 /* Is this frame to be written by this call? Without latch: a guess, capture decides. */
 static bool wanted(const struct flush *flush, const struct keel_frame *frame)
 {
+    if (flush->space && flush->space != atomic_load_explicit(&frame->space, memory_order_relaxed))
+        return false;
     return pc_frame_state(frame) == PC_FRAME_DIRTY && pc_frame_rec_lsn(frame) < flush->below &&
            atomic_load_explicit(&frame->page_lsn, memory_order_relaxed) <=
                atomic_load_explicit(&flush->cache->poison_lsn, memory_order_relaxed);
@@ -445,6 +458,28 @@ static void write_run(struct flush *flush, const struct seed *seed)
     submit(flush);
 }
 
+static int write_some(struct flush *flush)
+{
+    struct keel_pagecache *cache = flush->cache;
+
+    while (flush->visits > 0 && flush->started < flush->budget && !flush->full &&
+           atomic_load_explicit(&cache->dirty_count, memory_order_relaxed) > 0) {
+        keel_lsn lsn_max = collect(flush);
+        if (flush->seed_count == 0)
+            break;
+        /* Once for all, with no latch held; a page that is changed meanwhile asks again. */
+        log_allows(flush, lsn_max, flush->wait_log);
+
+        atomic_fetch_add(&cache->sweepers, 1);
+        for (uint32_t i = 0; i < flush->seed_count && !flush->full; i++)
+            write_run(flush, &flush->seeds[i]);
+        atomic_fetch_sub(&cache->sweepers, 1);
+    }
+    if (flush->started > 0)
+        keel_ctx_kick(flush->ctx);
+    return flush->started > 0 ? (int)flush->started : flush->error;
+}
+
 int keel_pagecache_writeback(struct keel_ctx *ctx, struct keel_pagecache *cache, keel_lsn below,
                              uint32_t pages_max, bool wait_log)
 {
@@ -457,22 +492,53 @@ int keel_pagecache_writeback(struct keel_ctx *ctx, struct keel_pagecache *cache,
         .wait_log = wait_log,
     };
 
-    while (flush.visits > 0 && flush.started < flush.budget && !flush.full &&
-           atomic_load_explicit(&cache->dirty_count, memory_order_relaxed) > 0) {
-        keel_lsn lsn_max = collect(&flush);
-        if (flush.seed_count == 0)
-            break;
-        /* Once for all, with no latch held; a page that is changed meanwhile asks again. */
-        log_allows(&flush, lsn_max, wait_log);
+    return write_some(&flush);
+}
 
-        atomic_fetch_add(&cache->sweepers, 1);
-        for (uint32_t i = 0; i < flush.seed_count && !flush.full; i++)
-            write_run(&flush, &flush.seeds[i]);
-        atomic_fetch_sub(&cache->sweepers, 1);
+int pc_flush_space(struct keel_ctx *ctx, struct keel_space *space, keel_lsn below)
+{
+    struct flush flush = {
+        .ctx = ctx,
+        .cache = space->cache,
+        .space = space,
+        .below = below,
+        .budget = UINT32_MAX,
+        .visits = space->cache->frame_count,
+        .wait_log = true,
+    };
+
+    return write_some(&flush);
+}
+
+int keel_pagecache_throttle(struct keel_ctx *ctx, struct keel_pagecache *cache, bool wait)
+{
+    uint64_t soft = (uint64_t)cache->frame_count * cache->options.dirty_soft / 100;
+    uint64_t hard = (uint64_t)cache->frame_count * cache->options.dirty_hard / 100;
+
+    /* Progress: each round waits for a write in flight, driving it, or learns why there is none. */
+    for (;;) {
+        uint64_t dirty = atomic_load_explicit(&cache->dirty_count, memory_order_relaxed);
+        if (dirty <= soft)
+            return 0;
+
+        /* The nearer to the hard limit, the more of the work is the caller's. */
+        uint64_t over = dirty < hard ? dirty - soft : hard - soft;
+        uint32_t share = 1 + (uint32_t)(over * cache->chunk_pages / (hard - soft + 1));
+        bool at_limit = dirty >= hard;
+        uint64_t errors = atomic_load(&cache->write_errors);
+        int rc = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, share, at_limit && wait);
+        if (!at_limit)
+            return 0;
+        if (!wait)
+            return rc < 0 && rc != KEEL_EFULL ? rc : KEEL_PENDING;
+        bool waited = keel_pagecache_wait_any(cache);
+        if (atomic_load(&cache->write_errors) != errors)
+            return atomic_load(&cache->write_error);
+        if (!waited && rc < 0)
+            return rc;
+        if (!waited && rc == 0)
+            return 0; /* nothing can be written now: latched, or beyond the poison limit */
     }
-    if (flush.started > 0)
-        keel_ctx_kick(ctx);
-    return flush.started > 0 ? (int)flush.started : flush.error;
 }
 
 /* ---------------------------------------------------------------- waiting */

@@ -15,6 +15,12 @@ void pc_chunk_init(struct pc_chunk *chunk);
  * (I6). */
 bool pc_flush_kick(struct keel_ctx *ctx, struct keel_pagecache *cache);
 
+/* What was changed in the frame, DIRTY and held exclusively, need not be written: its page goes. */
+void pc_flush_forget(struct keel_pagecache *cache, struct keel_frame *frame);
+
+/* As keel_pagecache_writeback with wait_log, for the pages of one space. */
+int pc_flush_space(struct keel_ctx *ctx, struct keel_space *space, keel_lsn below);
+
 /* The frame, held exclusively, was changed by [rec_lsn, ...). */
 void pc_flush_changed(struct keel_pagecache *cache, struct keel_frame *frame, keel_lsn rec_lsn);
 

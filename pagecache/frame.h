@@ -34,6 +34,7 @@ E(FAILED,    FREE,      "the error was taken, or the frame was needed") \
 E(FAILED,    CLEAN,     "fixed as new, or never written and fixed for redo") \
 E(CLEAN,     DIRTY,     "changed") \
 E(CLEAN,     FREE,      "evicted or dropped") \
+E(DIRTY,     FREE,      "its space was truncated or dropped") \
 E(DIRTY,     WRITING,   "copied and sealed for write-back; one write in flight per frame (P2)") \
 E(WRITING,   CLEAN,     "written") \
 E(WRITING,   DIRTY,     "the write failed or could not be queued") \

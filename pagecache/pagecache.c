@@ -1,6 +1,6 @@
 /*
- * The page cache as a whole: open, close, spaces, poison, counters. Fixing is in fix.c, free frames
- * in evict.c, write-back in flush.c.
+ * The page cache as a whole: open, close, poison, counters. Spaces are in space.c, fixing in fix.c,
+ * free frames in evict.c, write-back in flush.c.
  *
  * - Failure: options out of range (KEEL_EOPTION), the arena is spent (-ENOMEM).
  * - Everything is allocated here; no other file of this folder allocates.
@@ -11,14 +11,27 @@
 #include "pagecache/cache.h"
 #include "pagecache/fix.h"
 #include "pagecache/flush.h"
+#include "pagecache/space.h"
 #include "pagecache/stream.h"
 
 #define PAGE_BYTES_DEFAULT  4096u
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
-#define WRITE_BYTES_DEFAULT (128u << 10)
+#define WRITE_BYTES_LEAST   (128u << 10)
 #define WRITES_DEFAULT      8u
 #define WRITES_MAX          1024u
-#define PAGES_MAX           (UINT64_C(1) << 48) /* of a space: words of an address space */
+#define SOFT_DEFAULT        50u /* percent of the frames */
+#define HARD_DEFAULT        80u
+
+/* All writes in flight together at most a 16th of the cache, but worth merging. */
+static uint32_t write_bytes_default(const struct keel_pagecache_options *options)
+{
+    uint32_t bytes = KEEL_IO_BYTES_MAX;
+
+    while (bytes > WRITE_BYTES_LEAST &&
+           (uint64_t)bytes * WRITES_DEFAULT * 16 > options->cache_bytes)
+        bytes /= 2;
+    return bytes;
+}
 
 static struct keel_pagecache_options with_defaults(const struct keel_pagecache_options *options)
 {
@@ -29,10 +42,13 @@ static struct keel_pagecache_options with_defaults(const struct keel_pagecache_o
     if (full.cache_bytes == 0)
         full.cache_bytes = CACHE_BYTES_DEFAULT;
     if (full.write_bytes_max == 0)
-        full.write_bytes_max =
-            full.page_bytes > WRITE_BYTES_DEFAULT ? full.page_bytes : WRITE_BYTES_DEFAULT;
+        full.write_bytes_max = write_bytes_default(&full);
     if (full.writes_max == 0)
         full.writes_max = WRITES_DEFAULT;
+    if (full.dirty_soft == 0)
+        full.dirty_soft = SOFT_DEFAULT;
+    if (full.dirty_hard == 0)
+        full.dirty_hard = HARD_DEFAULT;
     return full;
 }
 
@@ -48,6 +64,8 @@ static bool valid(const struct keel_pagecache_options *options)
         return false;
     if (options->write_bytes_max < page_bytes || options->write_bytes_max > KEEL_IO_BYTES_MAX ||
         options->write_bytes_max % page_bytes != 0)
+        return false;
+    if (options->dirty_soft >= options->dirty_hard || options->dirty_hard > 100)
         return false;
     return options->writes_max >= 1 && options->writes_max <= WRITES_MAX;
 }
@@ -178,16 +196,6 @@ int keel_pagecache_open(const struct keel_pagecache_options *options, struct kee
     return 0;
 }
 
-static void spaces_close(struct keel_pagecache *cache)
-{
-    while (cache->spaces) {
-        struct keel_space *space = cache->spaces;
-        cache->spaces = space->next;
-        pc_table_fini(&space->table);
-        mem_free(space);
-    }
-}
-
 void keel_pagecache_close(struct keel_ctx *ctx, struct keel_pagecache *cache)
 {
     (void)ctx;
@@ -206,106 +214,10 @@ void keel_pagecache_close(struct keel_ctx *ctx, struct keel_pagecache *cache)
         if (pc_frame_word(frame, &value))
             KEEL_ASSERT(!pc_word_fixed(value));
     }
-    spaces_close(cache);
-    lock_fini(&cache->space_lock);
+    pc_spaces_fini(cache);
     lock_fini(&cache->pool_lock);
     lock_fini(&cache->free_lock);
     free_memory(cache);
-}
-
-/* ---------------------------------------------------------------- spaces */
-
-static bool id_taken(const struct keel_pagecache *cache, uint32_t id)
-{
-    const struct keel_space *space = cache->spaces;
-
-    while (space && space->id != id)
-        space = space->next;
-    return space != NULL;
-}
-
-/* Under space_lock: pages below are served without asking further, unless after poison. release:
- * pairs with keel_word_private_; the device was grown before. */
-static void set_limit(struct keel_space *space)
-{
-    bool poisoned = atomic_load(&space->cache->poison_lsn) != KEEL_LSN_MAX;
-
-    __atomic_store_n(&space->hot.limit, poisoned ? 0 : keel_space_pages(space), __ATOMIC_RELEASE);
-}
-
-int keel_space_open(struct keel_pagecache *cache, uint32_t id, struct keel_device *device,
-                    keel_pageno pages, keel_pageno pages_max, struct keel_space **ret)
-{
-    if (id == 0 || id > PC_SPACE_MAX || pages_max == 0 || pages_max > PAGES_MAX ||
-        pages > pages_max)
-        return KEEL_EOPTION;
-
-    struct keel_space *space = mem_alloc_aligned(MEM_CACHE_LINE, sizeof(*space));
-    if (!space)
-        return -ENOMEM;
-    int rc = pc_table_init(&space->table, pages_max);
-    if (rc != 0) {
-        mem_free(space);
-        return rc;
-    }
-    space->cache = cache;
-    space->id = id;
-    space->device = device;
-    atomic_init(&space->pages, pages);
-    space->hot = (struct keel_space_private_){
-        .words = (uint64_t *)(uintptr_t)space->table.words,
-        .versions = (uint64_t *)(uintptr_t)cache->versions,
-        .data = cache->data + KEEL_PAGE_HEADER_BYTES,
-        .stripes = (char *)cache->stripes,
-        .shift = cache->page_shift,
-        .len = cache->page_bytes - KEEL_PAGE_HEADER_BYTES,
-    };
-
-    lock_acquire(&cache->space_lock);
-    bool taken = id_taken(cache, id);
-    if (!taken) {
-        set_limit(space);
-        space->next = cache->spaces;
-        cache->spaces = space;
-    }
-    lock_release(&cache->space_lock);
-    if (taken) {
-        pc_table_fini(&space->table);
-        mem_free(space);
-        return KEEL_EOPTION;
-    }
-    *ret = space;
-    return 0;
-}
-
-void keel_space_grow(struct keel_space *space, keel_pageno pages)
-{
-    KEEL_ASSERT(pages <= space->table.pages_max);
-
-    /* release: pairs with keel_page_fix; the device was grown before */
-    keel_pageno was = atomic_load_explicit(&space->pages, memory_order_relaxed);
-    while (was < pages &&
-           !atomic_compare_exchange_weak_explicit(&space->pages, &was, pages, memory_order_release,
-                                                  memory_order_relaxed))
-        ;
-    lock_acquire(&space->cache->space_lock);
-    set_limit(space);
-    lock_release(&space->cache->space_lock);
-}
-
-keel_pageno keel_space_pages(const struct keel_space *space)
-{
-    return atomic_load_explicit(&space->pages, memory_order_acquire);
-}
-
-uint32_t keel_space_id(const struct keel_space *space)
-{
-    return space->id;
-}
-
-uint64_t keel_space_trim(struct keel_space *space)
-{
-    return pc_table_trim(&space->table);
 }
 
 /* ---------------------------------------------------------------- poison and counters */
@@ -325,10 +237,7 @@ void keel_pagecache_poison(struct keel_pagecache *cache, keel_lsn durable)
     keel_lsn was = atomic_load_explicit(&cache->poison_lsn, memory_order_relaxed);
     while (durable < was && !atomic_compare_exchange_weak(&cache->poison_lsn, &was, durable))
         ;
-    lock_acquire(&cache->space_lock);
-    for (struct keel_space *space = cache->spaces; space; space = space->next)
-        set_limit(space);
-    lock_release(&cache->space_lock);
+    pc_spaces_poisoned(cache);
 }
 
 static void count_frame(struct keel_pagecache_stats *stats, const struct keel_frame *frame)

@@ -29,8 +29,12 @@ struct keel_pagecache_options {
     uint32_t page_bytes;      /* 4096 to 65536, power of two; 0 = 4096 */
     uint64_t cache_bytes;     /* frames; at least 16 pages; 0 = 64 MiB */
     struct keel_arena *arena; /* frames and write buffers come from here */
-    uint32_t write_bytes_max; /* of one merged write; 0 = 128 KiB, at most KEEL_IO_BYTES_MAX */
-    uint32_t writes_max;      /* merged writes in flight; 0 = 8 */
+    /* Of one merged write; at most KEEL_IO_BYTES_MAX. 0: that, or less in a small cache, but
+     * 128 KiB at least. */
+    uint32_t write_bytes_max;
+    uint32_t writes_max; /* merged writes in flight; 0 = 8 */
+    /* keel_pagecache_throttle: percent of the frames; 0 = 50 and 80; soft below hard. */
+    uint32_t dirty_soft, dirty_hard;
     /*
      * Make the log durable up to lsn. wait: block (driving the log) until it is; else start it and
      * return KEEL_PENDING if it is not yet. 0, KEEL_PENDING or an error (KEEL_EPOISON). NULL: no
@@ -64,6 +68,25 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_space_open(struct keel_pagecache *cache, ui
 KEEL_PUBLIC void keel_space_grow(struct keel_space *space, keel_pageno pages);
 KEEL_PUBLIC keel_pageno keel_space_pages(const struct keel_space *space);
 KEEL_PUBLIC uint32_t keel_space_id(const struct keel_space *space);
+/*
+ * The space ends at this page now: what lies behind is forgotten, changed or not. Nobody fixes
+ * those pages any more, or reads them ahead; who still has one fixed is waited for. The device is
+ * the caller's to shorten. Blocks.
+ */
+KEEL_PUBLIC void keel_space_truncate(struct keel_space *space, keel_pageno pages);
+/* The same for all pages, and the space is closed; its id may be used again. Blocks. */
+KEEL_PUBLIC void keel_space_drop(struct keel_space *space);
+/* Write every page that is changed now, and sync the device. Blocks. The error of a write, of the
+ * log, or of the sync. Owner thread of ctx. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_space_flush(struct keel_ctx *ctx, struct keel_space *space);
+
+struct keel_space_stats {
+    keel_pageno pages;
+    uint64_t resident, reading, dirty, writing, fixed; /* now; O(frames) */
+    uint64_t reads, pages_written, checksum_errors;    /* since it was opened */
+};
+KEEL_PUBLIC void keel_space_stats(struct keel_space *space, struct keel_space_stats *ret);
+
 /* Give translation memory of page ranges without resident pages back to the system: words to
  * FROZEN, punch; fixers that meet FROZEN retry. Returns bytes given back. */
 KEEL_PUBLIC uint64_t keel_space_trim(struct keel_space *space);
@@ -211,6 +234,14 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_pagecache_writeback(struct keel_ctx *ctx,
                                                          struct keel_pagecache *cache,
                                                          keel_lsn below, uint32_t pages_max,
                                                          bool wait_log);
+/*
+ * Before changing pages, with none fixed: nothing while few pages are changed; above the soft limit
+ * the caller starts some write-backs, more the nearer the hard one is, and goes on; at the hard
+ * limit it waits (wait; else KEEL_PENDING) until there are fewer. The error of a write or of the
+ * log. Owner thread of ctx.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_pagecache_throttle(struct keel_ctx *ctx,
+                                                        struct keel_pagecache *cache, bool wait);
 /* Wait until at least one write-back that is in flight now has finished, driving whichever context
  * it is on. False if none is in flight. */
 KEEL_PUBLIC bool keel_pagecache_wait_any(struct keel_pagecache *cache);
@@ -236,6 +267,14 @@ KEEL_PUBLIC void keel_pagecache_stats(struct keel_pagecache *cache,
  * `fixed` are 0. */
 KEEL_PUBLIC void keel_pagecache_counters(struct keel_pagecache *cache,
                                          struct keel_pagecache_stats *ret);
+
+/*
+ * What the cache is busy with: calls line for each page that is fixed (by whoever does not let it
+ * go) or being read, and for the 64 oldest writes in flight; text is lent for the call. Returns the
+ * number of lines. Any thread, at any time; blocks for nothing but `line`.
+ */
+KEEL_PUBLIC uint32_t keel_pagecache_dump(struct keel_pagecache *cache,
+                                         void (*line)(void *arg, const char *text), void *arg);
 
 #ifdef __cplusplus
 }

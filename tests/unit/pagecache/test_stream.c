@@ -103,7 +103,7 @@ Test(stream, reads_pages_side_by_side_in_one_request)
     keel_ctx_stats(f.ctx, &after);
 
     cr_assert_gt(ring.group_frames, 1);
-    cr_assert_eq(after.reads - before.reads, PAGES / ring.group_frames);
+    cr_assert_leq(after.reads - before.reads, PAGES / ring.group_frames);
     fixture_close(&f);
 }
 
@@ -266,6 +266,9 @@ Test(stream, there_are_four_at_a_time)
     streams[2] = open_stream(&walk);
     for (int i = 0; i < 4; i++)
         keel_stream_close(streams[i]);
+    /* What they had read ahead comes in meanwhile. */
+    for (keel_pageno p = 0; p < PAGES; p++)
+        cr_assert_gt(fixture_first(&f, p), 0);
     fixture_evict(&f);
     cr_assert_eq(fixture_stats(&f).free, FRAMES);
     fixture_close(&f);
