@@ -299,6 +299,10 @@ static bool go(struct keel_ctx *ctx, struct ios_lane *lane, uint32_t cls)
                               .head_cost_ns = io->private_.cost_ns};
 
     io->private_.stamp_ns = ctx->now_ns;
+    /* Once it is pushed it may complete in another thread, and be used again. */
+    uint64_t cost_ns = io->private_.cost_ns, offset = io->offset_bytes;
+    uint32_t bytes = io->private_.step_bytes;
+    uint8_t op = io->op;
     if (!ios_push(ctx, io)) {
         ios_decompose(ctx, io);
         look_at_head(lane, cls);
@@ -309,9 +313,9 @@ static bool go(struct keel_ctx *ctx, struct ios_lane *lane, uint32_t cls)
         sched_start(&lane->sched->policy, &flow, cls);
         lane->flows[cls].start = flow.start;
         ios_count(&stats->commands, 1);
-        ios_count(&stats->cost_ns, io->private_.cost_ns);
+        ios_count(&stats->cost_ns, cost_ns);
         ios_count_ns(&stats->queue, waited);
-        PROBE_DISPATCHED(io, waited);
+        PROBE_DISPATCHED(io, cls, op, offset, bytes, waited);
     }
     return true;
 }

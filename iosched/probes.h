@@ -24,9 +24,9 @@
 #define PROBE_QUEUED(io)                                                                \
     DTRACE_PROBE5(keel, queued, (io), (io)->private_.cls, (io)->op, (io)->offset_bytes, \
                   (io)->len_bytes)
-#define PROBE_DISPATCHED(io, waited)                                                        \
-    DTRACE_PROBE6(keel, dispatched, (io), (io)->private_.cls, (io)->op, (io)->offset_bytes, \
-                  (io)->private_.step_bytes, (waited))
+/* Takes its fields by value: once it was pushed, the request is others'. */
+#define PROBE_DISPATCHED(io, cls, op, offset, bytes, waited) \
+    DTRACE_PROBE6(keel, dispatched, (io), (cls), (op), (offset), (bytes), (waited))
 #define PROBE_COMPLETED(io, res, exec)                                                            \
     DTRACE_PROBE6(keel, completed, (io), (io)->private_.cls, (io)->op, (io)->offset_bytes, (res), \
                   (exec))
@@ -37,8 +37,9 @@
 #define PROBE_CAP(sched, was, now) \
     DTRACE_PROBE3(keel, cap, (uint64_t)(sched)->dev_major << 32 | (sched)->dev_minor, (was), (now))
 #else
-#define PROBE_QUEUED(io)               ((void)(io))
-#define PROBE_DISPATCHED(io, waited)   ((void)(io), (void)(waited))
+#define PROBE_QUEUED(io) ((void)(io))
+#define PROBE_DISPATCHED(io, cls, op, offset, bytes, waited) \
+    ((void)(io), (void)(cls), (void)(op), (void)(offset), (void)(bytes), (void)(waited))
 #define PROBE_COMPLETED(io, res, exec) ((void)(io), (void)(res), (void)(exec))
 #define PROBE_MERGED(head, io)         ((void)(head), (void)(io))
 #define PROBE_SPLIT(io)                ((void)(io))
