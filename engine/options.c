@@ -105,7 +105,7 @@ static int check_values(const struct store_config *config, struct keel_err_info 
     const struct range ranges[] = {
         {"background", config->background, KEEL_THREADS, KEEL_MANUAL, 1},
         {"method", config->method, KEEL_METHOD_AUTO, KEEL_METHOD_SIM, 1},
-        {"sync", config->sync, KEEL_SYNC_AUTO, KEEL_SYNC_NONE, 1},
+        {"sync", config->sync, KEEL_SYNC_AUTO, KEEL_SYNC_NVME_FLUSH, 1},
         {"fixed", config->fixed, KEEL_PREFERRED, KEEL_OFF, 1},
         {"page_bytes", page, KEEL_PAGE_BYTES_MIN, KEEL_PAGE_BYTES_MAX, KEEL_PAGE_BYTES_MIN},
         {"log_bytes", config->log_bytes, KEEL_WAL_BYTES_MIN, TIB, KEEL_BLOCK_BYTES},

@@ -146,8 +146,13 @@ static void fill_store(struct keel_store *store)
 static void fill_log(struct keel_store *store)
 {
     static const char *const syncs[] = {
-        [KEEL_SYNC_AUTO] = "auto",   [KEEL_SYNC_DSYNC] = "dsync", [KEEL_SYNC_LINK] = "link",
-        [KEEL_SYNC_FLUSH] = "flush", [KEEL_SYNC_NONE] = "none",
+        [KEEL_SYNC_AUTO] = "auto",
+        [KEEL_SYNC_DSYNC] = "dsync",
+        [KEEL_SYNC_LINK] = "link",
+        [KEEL_SYNC_FLUSH] = "flush",
+        [KEEL_SYNC_NONE] = "none",
+        [KEEL_SYNC_NVME_FUA] = "nvme-fua",
+        [KEEL_SYNC_NVME_FLUSH] = "nvme-flush",
     };
     struct keel_wal_stats wal;
     uint8_t *row = row_of(&store->stats, KEEL_STATS_log, 0);

@@ -18,6 +18,9 @@
  * ring here. It is known by IORING_SETUP_NO_SQARRAY, which 6.6 has brought: asking the kernel is
  * right also where its version was made up, and wrong only in being careful where a fix was ported
  * back.
+ * Registered buffers go with it: 6.1 counts all pages of one that lie behind a transfer against the
+ * segments of one command, so that any buffer above half a MiB is refused (-EINVAL). Later kernels
+ * that do so are found out by the first command (uring_loop.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -54,17 +57,20 @@ static struct uring_ring *ring_for(struct keel_ctx *ctx, const struct keel_io *i
 }
 
 static int fill_command(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
-                        const struct ios_step *step, uint32_t *ret_bytes)
+                        const struct ios_step *step, struct uring_slot *slot)
 {
     struct uring_method *method = ctx->method_data;
     struct nvme_ranges *ranges = method->own;
     struct nvme_uring_cmd cmd = {0};
-    int32_t index = step->buf ? uring_fixed_buffer(ctx, ring, io, step) : -1;
+    int32_t index = -1;
 
     int rc = ios_nvme_fill(&cmd, &ios_nvme_of(io->device)->space, step,
-                           &ranges->range[io->private_.slot], ret_bytes);
+                           &ranges->range[io->private_.slot], &slot->bytes);
     if (rc)
         return rc;
+    if (step->buf && !atomic_load_explicit(&method->fixed_refused, memory_order_relaxed))
+        index = uring_fixed_buffer(ctx, ring, io, step);
+    slot->fixed = index >= 0;
     struct io_uring_sqe *sqe = uring_ring_sqe(ring);
     sqe->opcode = IORING_OP_URING_CMD;
     sqe->cmd_op = step->iov_count ? NVME_URING_CMD_IO_VEC : NVME_URING_CMD_IO;
@@ -92,7 +98,7 @@ static int nvme_push(struct keel_ctx *ctx, struct keel_io *io)
         sqe->opcode = IORING_OP_NOP;
         sqe->user_data = uring_request_data(ctx, io, 0);
     } else {
-        int rc = fill_command(ctx, ring, io, &step, &slot.bytes);
+        int rc = fill_command(ctx, ring, io, &step, &slot);
         if (rc)
             return rc;
     }
@@ -115,7 +121,10 @@ static int nvme_attach(struct keel_ctx *ctx, const struct keel_ctx_options *opti
 
     if (!polls && options->iopoll != KEEL_OFF)
         ios_ctx_why(ctx, "NVMe commands are not polled: kernels before 6.6 may crash of it");
-    if (!polls && options->iopoll == KEEL_REQUIRED)
+    if (!polls && options->fixed != KEEL_OFF)
+        ios_ctx_why(ctx, "NVMe commands do not use registered buffers: kernels before 6.6 refuse "
+                         "them from large ones");
+    if (!polls && (options->iopoll == KEEL_REQUIRED || options->fixed == KEEL_REQUIRED))
         return KEEL_EMETHOD;
     struct nvme_ranges *ranges = mem_alloc(sizeof(*ranges));
     if (!ranges)
@@ -128,6 +137,8 @@ static int nvme_attach(struct keel_ctx *ctx, const struct keel_ctx_options *opti
     struct uring_method *method = ctx->method_data;
     method->own = ranges;
     method->data_tried = !polls;
+    if (!polls)
+        atomic_store_explicit(&method->fixed_refused, 1, memory_order_relaxed);
     return 0;
 }
 

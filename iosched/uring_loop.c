@@ -452,6 +452,18 @@ void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
 
 /* ------------------------------------------------------------- turning */
 
+/* Up to 6.11 the kernel counts all pages of a registered buffer that lie behind a transfer against
+ * what the device takes in one command, and refuses those that are too many. */
+static void refuse_fixed(struct keel_ctx *ctx, struct uring_method *method)
+{
+    if (atomic_exchange_explicit(&method->fixed_refused, 1, memory_order_relaxed))
+        return;
+    lock_acquire(&ctx->submit);
+    ctx->path.fixed_buffers = false;
+    ios_ctx_why(ctx, "the kernel takes no NVMe commands from registered buffers of this size");
+    lock_release(&ctx->submit);
+}
+
 static void report_request(struct keel_ctx *ctx, uint64_t data, int32_t res)
 {
     struct uring_method *method = ctx->method_data;
@@ -476,6 +488,10 @@ static void report_request(struct keel_ctx *ctx, uint64_t data, int32_t res)
         }
     } else {
         method->reported++;
+    }
+    if (res == -EINVAL && place.fixed && ctx->fixed != KEEL_REQUIRED) {
+        refuse_fixed(ctx, method);
+        res = -EAGAIN; /* once more, by its address */
     }
     if (res > 0 && method->carrier->status)
         res = method->carrier->status(io, res);

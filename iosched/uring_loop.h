@@ -28,6 +28,7 @@ struct uring_carrier {
 struct uring_slot {
     uint32_t bytes;  /* what a result of 0 stands for */
     bool on_data;    /* it went to the data ring */
+    bool fixed;      /* from a registered buffer, and could go without */
     bool sync_apart; /* its sync is not linked behind it; the core is told to send one */
 };
 
@@ -62,6 +63,7 @@ struct uring_method {
     _Atomic uint32_t data_open; /* release in open_data(), acquire in turn(): the ring is there */
     _Atomic uint32_t data_inflight; /* relaxed: only a hint whether to spin */
     _Atomic uint32_t wake_armed;    /* relaxed: set under submit, cleared in the role */
+    _Atomic uint32_t fixed_refused; /* relaxed: commands from registered buffers do not work here */
     _Atomic uint8_t *cut; /* per slot, relaxed: its sync was not linked behind its write */
 };
 

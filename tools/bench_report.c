@@ -76,10 +76,8 @@ static json_t *result_json(const struct bench_job *job, const struct bench_optio
 static const char *method_name(enum keel_method method)
 {
     static const char *const names[] = {
-        [KEEL_METHOD_AUTO] = "auto",
-        [KEEL_METHOD_URING] = "uring",
-        [KEEL_METHOD_SYNC] = "sync",
-        [KEEL_METHOD_SIM] = "sim",
+        [KEEL_METHOD_AUTO] = "auto", [KEEL_METHOD_URING] = "uring", [KEEL_METHOD_NVME] = "nvme",
+        [KEEL_METHOD_SYNC] = "sync", [KEEL_METHOD_SIM] = "sim",
     };
     return names[method];
 }

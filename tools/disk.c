@@ -80,23 +80,18 @@ static void fill_names(struct disk *disk)
     read_text(path, disk->model, sizeof(disk->model));
 }
 
-int disk_find(const char *path, struct disk *ret)
+void disk_find_number(unsigned major, unsigned minor, struct disk *ret)
 {
-    struct stat st;
-    *ret = (struct disk){.volatile_cache = DISK_UNKNOWN,
+    *ret = (struct disk){.major = major,
+                         .minor = minor,
+                         .volatile_cache = DISK_UNKNOWN,
                          .fua = DISK_UNKNOWN,
                          .io_poll = DISK_UNKNOWN,
                          .rotational = DISK_UNKNOWN};
-    if (stat(path, &st))
-        return -errno;
-
-    dev_t dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
-    ret->major = major(dev);
-    ret->minor = minor(dev);
     snprintf(ret->part, sizeof(ret->part), "/sys/dev/block/%u:%u", ret->major, ret->minor);
     ret->found = access(ret->part, F_OK) == 0;
     if (!ret->found)
-        return 0;
+        return;
 
     fill_names(ret);
     fill_scheduler(ret);
@@ -104,6 +99,19 @@ int disk_find(const char *path, struct disk *ret)
     ret->fua = attr_flag(ret, "fua", "1");
     ret->io_poll = attr_flag(ret, "io_poll", "1");
     ret->rotational = attr_flag(ret, "rotational", "1");
+}
+
+int disk_find(const char *path, struct disk *ret)
+{
+    struct stat st;
+
+    if (stat(path, &st)) {
+        int error = errno;
+        disk_find_number(0, 0, ret);
+        return -error;
+    }
+    dev_t dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+    disk_find_number(major(dev), minor(dev), ret);
     return 0;
 }
 

@@ -25,6 +25,8 @@ struct disk {
 
 /* path: file, folder or block device. Returns 0 or a negative errno (path cannot be looked at). */
 int disk_find(const char *path, struct disk *ret);
+/* The same of a block device by its number. */
+void disk_find_number(unsigned major, unsigned minor, struct disk *ret);
 
 /* Counts since the machine started. */
 struct disk_counts {

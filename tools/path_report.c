@@ -11,8 +11,13 @@
 #include "tools/surface.h"
 
 static const char *const SYNC_NAMES[] = {
-    [KEEL_SYNC_AUTO] = "auto",   [KEEL_SYNC_DSYNC] = "dsync", [KEEL_SYNC_LINK] = "link",
-    [KEEL_SYNC_FLUSH] = "flush", [KEEL_SYNC_NONE] = "none",
+    [KEEL_SYNC_AUTO] = "auto",
+    [KEEL_SYNC_DSYNC] = "dsync",
+    [KEEL_SYNC_LINK] = "link",
+    [KEEL_SYNC_FLUSH] = "flush",
+    [KEEL_SYNC_NONE] = "none",
+    [KEEL_SYNC_NVME_FUA] = "nvme-fua",
+    [KEEL_SYNC_NVME_FLUSH] = "nvme-flush",
 };
 #define SYNC_COUNT (sizeof(SYNC_NAMES) / sizeof(SYNC_NAMES[0]))
 _Static_assert(SYNC_COUNT == sizeof(((struct path_report *)0)->sync_ns_p25) / sizeof(uint64_t),
@@ -41,6 +46,8 @@ bool path_method_parse(const char *name, enum keel_method *ret)
         *ret = KEEL_METHOD_AUTO;
     else if (strcmp(name, "uring") == 0)
         *ret = KEEL_METHOD_URING;
+    else if (strcmp(name, "nvme") == 0)
+        *ret = KEEL_METHOD_NVME;
     else if (strcmp(name, "sync") == 0)
         *ret = KEEL_METHOD_SYNC;
     else
@@ -115,7 +122,7 @@ static void print_sync(const struct path_report *report, FILE *out)
 
 void path_report_print(const struct path_report *report, const struct disk *disk, FILE *out)
 {
-    bool uring = strcmp(report->method, "uring") == 0;
+    bool uring = strcmp(report->method, "uring") == 0 || strcmp(report->method, "nvme") == 0;
     fprintf(out, "  method         %s%s%s\n", report->method, uring || !report->why[0] ? "" : ": ",
             uring ? "" : report->why);
     print_polling(report, disk, out);

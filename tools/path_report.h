@@ -26,7 +26,7 @@ struct path_report {
     bool sync_known;   /* a log was open */
     char sync_method[16];
     char sync_why[96];
-    uint64_t sync_ns_p25[5]; /* per enum keel_sync_method, 0: not measured */
+    uint64_t sync_ns_p25[7]; /* per enum keel_sync_method, 0: not measured */
 };
 
 /* ctx: of the data. wal: NULL when no log is open. */

@@ -19,14 +19,16 @@
 #include "tools/disk.h"
 #include "tools/path_report.h"
 #include "tools/probe_kernel.h"
+#include "tools/probe_nvme.h"
 
 struct probe {
     const char *command, *path;
-    bool folder;
+    bool folder, character;
     struct probe_kernel kernel;
     struct disk disk;
     struct keel_device_info device;
     struct path_report report;
+    struct probe_nvme nvme;
 };
 
 /* The log is gone again when this returns, whatever happened. */
@@ -137,13 +139,20 @@ static int ask(struct probe *probe)
 {
     struct keel_err_info info = {0};
     struct keel_ctx *ctx;
+    char node[80];
     probe_kernel_ask(&probe->kernel);
-    int rc = keel_ctx_open(NULL, &ctx);
+    int rc = cli_ctx_open(probe->character ? KEEL_METHOD_NVME : KEEL_METHOD_AUTO, &ctx);
     if (rc)
         return cli_error(probe->command, "opening a context", rc, NULL);
     rc = probe->folder ? ask_folder(probe, ctx, &info) : ask_device(probe, ctx, &info);
     keel_ctx_close(ctx);
-    return rc ? cli_error(probe->command, probe->path, rc, &info) : 0;
+    if (rc)
+        return cli_error(probe->command, probe->path, rc, &info);
+    if (probe->character)
+        disk_find_number(probe->device.dev_major, probe->device.dev_minor, &probe->disk);
+    snprintf(node, sizeof(node), "/dev/%s", probe->disk.name);
+    probe_nvme_ask(probe->disk.found ? node : NULL, &probe->nvme);
+    return 0;
 }
 
 int probe_main(int argc, const char **argv)
@@ -166,6 +175,7 @@ int probe_main(int argc, const char **argv)
         return cli_usage(probe.command, "%s: %s, name a folder, a file or a block device",
                          probe.path, strerror(errno));
     probe.folder = S_ISDIR(st.st_mode);
+    probe.character = S_ISCHR(st.st_mode);
     if (disk_find(probe.path, &probe.disk))
         probe.disk.found = false;
     int status = ask(&probe);
@@ -174,11 +184,13 @@ int probe_main(int argc, const char **argv)
 
     if (json)
         return cli_json(probe.command,
-                        json_pack("{s:s,s:o,s:o,s:o}", "version", keel_version(), "kernel",
+                        json_pack("{s:s,s:o,s:o,s:o,s:o}", "version", keel_version(), "kernel",
                                   probe_kernel_json(&probe.kernel), "device", device_json(&probe),
-                                  "path", path_report_json(&probe.report)));
+                                  "nvme", probe_nvme_json(&probe.nvme), "path",
+                                  path_report_json(&probe.report)));
     probe_kernel_print(&probe.kernel, stdout);
     print_device(&probe);
+    probe_nvme_print(&probe.nvme, stdout);
     printf("keel %s would take\n", keel_version());
     path_report_print(&probe.report, &probe.disk, stdout);
     if (!probe.report.sync_known)

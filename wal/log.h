@@ -102,7 +102,7 @@ struct keel_wal {
     bool write_inline;       /* a blocking commit carries its write out itself: measured */
     uint64_t inflight_bytes; /* K */
     char sync_why[96];
-    uint64_t sync_ns_p25[5];
+    uint64_t sync_ns_p25[7];
 
     /* under super_lock */
     struct lock super_lock;

@@ -44,8 +44,13 @@ static const uint16_t way_flags[WAY_COUNT] = {
 const char *wal_sync_name(enum keel_sync_method method)
 {
     static const char *const names[] = {
-        [KEEL_SYNC_AUTO] = "auto",   [KEEL_SYNC_DSYNC] = "dsync", [KEEL_SYNC_LINK] = "link",
-        [KEEL_SYNC_FLUSH] = "flush", [KEEL_SYNC_NONE] = "none",
+        [KEEL_SYNC_AUTO] = "auto",
+        [KEEL_SYNC_DSYNC] = "dsync",
+        [KEEL_SYNC_LINK] = "link",
+        [KEEL_SYNC_FLUSH] = "flush",
+        [KEEL_SYNC_NONE] = "none",
+        [KEEL_SYNC_NVME_FUA] = "nvme-fua",
+        [KEEL_SYNC_NVME_FLUSH] = "nvme-flush",
     };
 
     return (unsigned)method < sizeof(names) / sizeof(names[0]) ? names[method] : "?";
@@ -53,11 +58,35 @@ const char *wal_sync_name(enum keel_sync_method method)
 
 int wal_sync_check(const struct keel_wal *wal, enum keel_sync_method asked)
 {
-    if ((unsigned)asked > KEEL_SYNC_NONE)
+    bool commands = asked == KEEL_SYNC_NVME_FUA || asked == KEEL_SYNC_NVME_FLUSH;
+
+    if ((unsigned)asked > KEEL_SYNC_NVME_FLUSH || (commands && wal->method != KEEL_METHOD_NVME))
         return KEEL_EOPTION;
     if (asked == KEEL_SYNC_NONE && keel_device_info(wal->device)->volatile_cache)
         return KEEL_EOPTION;
     return 0;
+}
+
+enum keel_sync_method wal_sync_shown(const struct keel_wal *wal)
+{
+    if (wal->method != KEEL_METHOD_NVME)
+        return wal->sync;
+    switch (wal->sync) {
+    case KEEL_SYNC_DSYNC:
+        return KEEL_SYNC_NVME_FUA;
+    case KEEL_SYNC_FLUSH:
+        return KEEL_SYNC_NVME_FLUSH;
+    default:
+        return wal->sync;
+    }
+}
+
+/* What the log does for a method of that name. */
+static enum keel_sync_method done_as(enum keel_sync_method asked)
+{
+    if (asked == KEEL_SYNC_NVME_FUA)
+        return KEEL_SYNC_DSYNC;
+    return asked == KEEL_SYNC_NVME_FLUSH ? KEEL_SYNC_FLUSH : asked;
 }
 
 /* One 4 KiB write of zeroes, made durable; nanoseconds or a negative code. */
@@ -136,7 +165,9 @@ static uint32_t microseconds(uint64_t ns)
 
 static void decide(struct keel_wal *wal, const uint64_t p25[WAY_COUNT], struct wal_choice *ret)
 {
-    ret->write_inline = p25[WAY_INLINE] * 100 <= p25[WAY_DSYNC] * (100 + INLINE_COST);
+    bool nvme = wal->method == KEEL_METHOD_NVME; /* no system call does it there */
+
+    ret->write_inline = !nvme && p25[WAY_INLINE] * 100 <= p25[WAY_DSYNC] * (100 + INLINE_COST);
     uint64_t dsync = ret->write_inline ? p25[WAY_INLINE] : p25[WAY_DSYNC];
     ret->method = KEEL_SYNC_DSYNC;
     if (p25[WAY_LINK] * 100 < dsync * (100 - LINK_GAIN)) {
@@ -145,9 +176,15 @@ static void decide(struct keel_wal *wal, const uint64_t p25[WAY_COUNT], struct w
     }
     wal->sync_ns_p25[KEEL_SYNC_DSYNC] = dsync;
     wal->sync_ns_p25[KEEL_SYNC_LINK] = p25[WAY_LINK];
-    snprintf(wal->sync_why, sizeof(wal->sync_why),
-             "measured: dsync %u us, by pwritev2 %u us, link %u us", microseconds(p25[WAY_DSYNC]),
-             microseconds(p25[WAY_INLINE]), microseconds(p25[WAY_LINK]));
+    if (nvme)
+        snprintf(wal->sync_why, sizeof(wal->sync_why),
+                 "measured: write with FUA %u us, write and then flush %u us",
+                 microseconds(p25[WAY_DSYNC]), microseconds(p25[WAY_LINK]));
+    else
+        snprintf(wal->sync_why, sizeof(wal->sync_why),
+                 "measured: dsync %u us, by pwritev2 %u us, link %u us",
+                 microseconds(p25[WAY_DSYNC]), microseconds(p25[WAY_INLINE]),
+                 microseconds(p25[WAY_LINK]));
 }
 
 /* Take over what an earlier start found on this device. */
@@ -172,6 +209,7 @@ int wal_sync_choose(struct keel_wal *wal, enum keel_sync_method asked, keel_lsn 
     uint64_t p25[WAY_COUNT];
     size_t room = sizeof(wal->sync_why);
 
+    asked = done_as(asked);
     wal->sync = asked != KEEL_SYNC_AUTO ? asked : KEEL_SYNC_DSYNC;
     wal->write_inline = false;
     snprintf(wal->sync_why, room, "asked for");

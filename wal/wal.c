@@ -447,7 +447,7 @@ void keel_wal_stats(struct keel_wal *wal, struct keel_wal_stats *ret)
     if (ret->used_bytes > ret->ring_bytes)
         ret->used_bytes = ret->ring_bytes;
     ret->free_bytes = ret->ring_bytes - ret->used_bytes;
-    ret->sync = wal->sync;
+    ret->sync = wal_sync_shown(wal);
     memcpy(ret->sync_why, wal->sync_why, sizeof(ret->sync_why));
     memcpy(ret->sync_ns_p25, wal->sync_ns_p25, sizeof(ret->sync_ns_p25));
 }

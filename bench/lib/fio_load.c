@@ -34,13 +34,20 @@ __attribute__((format(printf, 2, 3))) static void add(struct args *args, const c
 static void add_all(struct args *args, const struct bench_run *run, const struct fio_load *load,
                     const char *report)
 {
+    bool nvme = strcmp(run->report->path.method, "nvme") == 0;
+
     add(args, "fio");
     add(args, "--name=load");
     add(args, "--filename=%s", load->path);
     add(args, "--output=%s", report);
     add(args, "--output-format=json");
-    add(args, "--ioengine=io_uring");
-    add(args, "--direct=1");
+    if (nvme) {
+        add(args, "--ioengine=io_uring_cmd");
+        add(args, "--cmd_type=nvme"); /* which are direct, and are not told so */
+    } else {
+        add(args, "--ioengine=io_uring");
+        add(args, "--direct=1");
+    }
     add(args, "--rw=%s", load->rw);
     add(args, "--bs=%llu", (unsigned long long)load->bs_bytes);
     add(args, "--iodepth=%u", load->depth);
@@ -89,9 +96,10 @@ bool fio_load_round(const struct bench_run *run, const struct fio_load *load,
     keel_ignore(remove(report), "nothing depends on it");
     if (good)
         snprintf(series->note, sizeof(series->note),
-                 "fio io_uring direct=1 rw=%s bs=%llu iodepth=%u batch=%u numjobs=%u%s%s%s",
-                 load->rw, (unsigned long long)load->bs_bytes, load->depth, load->batch,
-                 load->threads, path->fixed_buffers ? " fixedbufs" : "",
-                 path->fixed_files ? " registerfiles" : "", path->iopoll ? " hipri" : "");
+                 "fio %s rw=%s bs=%llu iodepth=%u batch=%u numjobs=%u%s%s%s",
+                 strcmp(path->method, "nvme") == 0 ? "io_uring_cmd" : "io_uring direct=1", load->rw,
+                 (unsigned long long)load->bs_bytes, load->depth, load->batch, load->threads,
+                 path->fixed_buffers ? " fixedbufs" : "", path->fixed_files ? " registerfiles" : "",
+                 path->iopoll ? " hipri" : "");
     return good;
 }

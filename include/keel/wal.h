@@ -35,6 +35,9 @@ enum keel_sync_method {
     KEEL_SYNC_FLUSH, /* writes are reaped, then one fdatasync for all of them */
     KEEL_SYNC_NONE,  /* device without volatile cache: refused (KEEL_EOPTION) where it has one or is
                         not known */
+    /* Names of dsync and flush where the log is on the nvme method; elsewhere KEEL_EOPTION. */
+    KEEL_SYNC_NVME_FUA,   /* each log write is one NVMe write with FUA */
+    KEEL_SYNC_NVME_FLUSH, /* writes are reaped, then one NVMe Flush for all of them */
 };
 
 struct keel_wal_options {
@@ -236,7 +239,7 @@ struct keel_wal_stats {
                                                  durable at the call) and asynchronous */
     enum keel_sync_method sync;               /* in force */
     char sync_why[96];
-    uint64_t sync_ns_p25[5]; /* lower quartile measured at start, per method, 0 = not measured */
+    uint64_t sync_ns_p25[7]; /* lower quartile measured at start, per method, 0 = not measured */
 };
 KEEL_PUBLIC void keel_wal_stats(struct keel_wal *wal, struct keel_wal_stats *ret);
 /* The context the log runs on (path, counters). Lent until close. */

@@ -7,7 +7,7 @@
 #   -D BYTES    size of the empty disk (512M)
 #   -n OPTIONS  more options of the NVMe device, such as mdts=5
 #   -L LOG      record the disk's writes and flushes in LOG (blklogwrites)
-#   -q OPTIONS  more options of QEMU, split at spaces
+#   -q OPTIONS  more options of QEMU, split at spaces; may be given again
 #   -a ARGS     more arguments of the kernel
 #   -P COUNT    poll queues (1)      -c COUNT  CPUs (2)      -m MIB  memory (1024)
 #   -t SECONDS  kill it after so long (600)
@@ -27,7 +27,7 @@ while getopts :k:p:d:D:n:L:q:a:P:c:m:t: option; do
 	D) bytes=$OPTARG ;;
 	n) nvme=$OPTARG ;;
 	L) log=$OPTARG ;;
-	q) more=$OPTARG ;;
+	q) more="$more $OPTARG" ;;
 	a) arguments=$OPTARG ;;
 	P) poll=$OPTARG ;;
 	c) cpus=$OPTARG ;;
