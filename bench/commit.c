@@ -2,35 +2,26 @@
  * The job `commit`: T threads, each committing small transactions on pages of its own, each
  * blocking until durable.
  *
- * One store for all rounds, opened anew for each. Within a round: the threads open their contexts
- * and meet at a barrier, run for WARM_NS, and then the main thread takes two readings of every
- * counter, --seconds apart, while they go on. So nothing of opening, warming up or stopping is in
- * the figures (but for allocations, which are counted from the barrier on).
+ * One store for all rounds, opened anew for each. The threads are a crew (bench/lib/crew.h).
  */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/prng.h"
-#include "bench/lib/malloc_count.h"
+#include "bench/lib/crew.h"
 #include "bench/peer.h"
 #include "tools/cli.h"
 
-#define WARM_NS       (300ull * 1000 * 1000)
-#define NS_PER_SECOND 1000000000ull
-#define PAGE_USER     (4096u - KEEL_PAGE_HEADER_BYTES)
-#define RECORD_MAX    32768u
-#define PAGES_MAX     (RECORD_MAX / PAGE_USER + 1)
+#define PAGE_USER  (4096u - KEEL_PAGE_HEADER_BYTES)
+#define RECORD_MAX 32768u
+#define PAGES_MAX  (RECORD_MAX / PAGE_USER + 1)
 
 struct job {
     const struct bench_options *config;
@@ -39,13 +30,12 @@ struct job {
     uint32_t pages_per_thread;
     keel_pageno *pages; /* threads * pages_per_thread, made in the first round */
     bool pages_made;
-    uint64_t log_writes; /* while measuring, all rounds */
 
     /* one round */
     struct keel_ctx *ctx;
     struct keel_store *store;
-    pthread_barrier_t ready;
-    _Atomic int measuring, stop, error;
+    struct bench_crew crew;
+    struct thread *threads;
 };
 
 struct thread {
@@ -57,14 +47,6 @@ struct thread {
     _Atomic uint64_t ops;
     struct hist latency; /* of what began and ended while measuring */
     unsigned char record[RECORD_MAX];
-};
-
-/* A reading of every counter. */
-struct reading {
-    uint64_t ns, cpu_ns, ops, enters;
-    struct keel_wal_stats wal;
-    struct keel_pagecache_stats cache;
-    struct disk_counts disk;
 };
 
 /* ---------------------------------------------------------------- the load */
@@ -116,12 +98,10 @@ static void *thread_main(void *arg)
     struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
     options.method = job->config->method;
     int rc = keel_ctx_open(&options, &thread->ctx);
-    pthread_barrier_wait(&job->ready); /* contexts are open */
-    pthread_barrier_wait(&job->ready); /* counting has begun */
+    bench_crew_begin(&job->crew);
 
-    for (uint64_t stamp = 1; !rc && !atomic_load_explicit(&job->stop, memory_order_relaxed);
-         stamp++) {
-        bool measured = atomic_load_explicit(&job->measuring, memory_order_relaxed);
+    for (uint64_t stamp = 1; !rc && bench_crew_running(&job->crew); stamp++) {
+        bool measured = bench_crew_measuring(&job->crew);
         uint64_t begin = clock_now_ns();
         rc = commit_one(thread, stamp);
         if (rc)
@@ -130,82 +110,30 @@ static void *thread_main(void *arg)
             hist_record(&thread->latency, clock_now_ns() - begin);
         atomic_fetch_add_explicit(&thread->ops, 1, memory_order_relaxed);
     }
-    int none = 0;
-    if (rc)
-        atomic_compare_exchange_strong(&job->error, &none, rc);
-    pthread_barrier_wait(&job->ready); /* counting has ended */
+    bench_crew_end(&job->crew, rc);
     keel_ctx_close(thread->ctx);
     return NULL;
 }
 
 /* ---------------------------------------------------------------- readings */
 
-static uint64_t timeval_ns(struct timeval time)
+static void take_reading(void *arg, struct bench_reading *ret)
 {
-    return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_usec * 1000;
-}
-
-static uint64_t count_ops(const struct job *job, struct thread *threads)
-{
-    uint64_t ops = 0;
-    for (uint32_t i = 0; i < job->config->threads; i++)
-        ops += atomic_load_explicit(&threads[i].ops, memory_order_relaxed);
-    return ops;
-}
-
-static void take_reading(struct job *job, struct thread *threads, struct reading *ret)
-{
-    struct rusage usage;
+    struct job *job = arg;
     struct keel_ctx_stats stats;
-    struct keel_wal *wal = keel_store_wal(job->store);
-    getrusage(RUSAGE_SELF, &usage);
-    ret->cpu_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
-    keel_wal_stats(wal, &ret->wal);
-    keel_pagecache_stats(keel_store_cache(job->store), &ret->cache);
-    keel_ctx_stats(keel_wal_ctx(wal), &stats);
+    struct keel_wal_stats wal;
+    struct keel_pagecache_stats cache;
+
+    keel_wal_stats(keel_store_wal(job->store), &wal);
+    keel_pagecache_counters(keel_store_cache(job->store), &cache);
+    ret->log_writes = wal.writes;
+    ret->writes = wal.writes + cache.writes;
+    keel_ctx_stats(keel_wal_ctx(keel_store_wal(job->store)), &stats);
     ret->enters = stats.enters;
     for (uint32_t i = 0; i < job->config->threads; i++) {
-        keel_ctx_stats(threads[i].ctx, &stats);
+        keel_ctx_stats(job->threads[i].ctx, &stats);
         ret->enters += stats.enters;
-    }
-    disk_counts(&job->report->disk, &ret->disk);
-    ret->ops = count_ops(job, threads);
-    ret->ns = clock_now_ns();
-}
-
-static void add_readings(struct job *job, const struct reading *a, const struct reading *b)
-{
-    struct bench_counts *counts = &job->report->counts;
-    struct bench_series *ours = &job->report->ours;
-    struct bench_round *round = &ours->rounds[ours->count++];
-    uint64_t ops = b->ops - a->ops, ns = b->ns - a->ns, cpu = b->cpu_ns - a->cpu_ns;
-    round->ops_per_s = (double)ops * 1e9 / (double)ns;
-    round->cpu_ns_per_op = ops ? (double)cpu / (double)ops : -1;
-
-    counts->ops += ops;
-    counts->enters += b->enters - a->enters;
-    counts->submitted_writes += b->wal.writes - a->wal.writes + b->cache.writes - a->cache.writes;
-    job->log_writes += b->wal.writes - a->wal.writes;
-    counts->device_known = a->disk.known && b->disk.known;
-    if (counts->device_known) {
-        counts->device_reads += b->disk.reads - a->disk.reads;
-        counts->device_writes += b->disk.writes - a->disk.writes;
-        counts->device_write_bytes += b->disk.write_bytes - a->disk.write_bytes;
-        counts->flushes += b->disk.flushes - a->disk.flushes;
-    }
-}
-
-/* Sleep, but wake up soon when a thread has failed. */
-static void wait_ns(struct job *job, uint64_t ns)
-{
-    uint64_t deadline = clock_now_ns() + ns;
-    for (;;) {
-        uint64_t now = clock_now_ns();
-        if (now >= deadline || atomic_load(&job->error))
-            return;
-        uint64_t left = deadline - now;
-        struct timespec time = {.tv_nsec = (long)(left < 50000000 ? left : 50000000)};
-        nanosleep(&time, NULL);
+        ret->ops += atomic_load_explicit(&job->threads[i].ops, memory_order_relaxed);
     }
 }
 
@@ -285,26 +213,6 @@ static void start_threads(struct job *job, struct thread *threads)
     }
 }
 
-static void measure(struct job *job, struct thread *threads)
-{
-    struct reading before, after;
-    pthread_barrier_wait(&job->ready);
-    uint64_t allocations = malloc_count();
-    pthread_barrier_wait(&job->ready);
-    wait_ns(job, WARM_NS);
-    take_reading(job, threads, &before);
-    atomic_store(&job->measuring, 1);
-    wait_ns(job, job->config->seconds * NS_PER_SECOND);
-    atomic_store(&job->measuring, 0);
-    take_reading(job, threads, &after);
-    atomic_store(&job->stop, 1);
-    job->report->counts.allocations += malloc_count() - allocations;
-    job->report->counts.allocation_ops += count_ops(job, threads);
-    pthread_barrier_wait(&job->ready);
-    if (!atomic_load(&job->error))
-        add_readings(job, &before, &after);
-}
-
 static int commit_round(struct bench_run *run)
 {
     struct job *job = run->state;
@@ -317,19 +225,17 @@ static int commit_round(struct bench_run *run)
     if (rc)
         goto out;
 
-    atomic_store(&job->stop, 0);
-    atomic_store(&job->measuring, 0);
-    pthread_barrier_init(&job->ready, NULL, count + 1);
+    job->threads = threads;
+    bench_crew_init(&job->crew, count);
     start_threads(job, threads);
-    measure(job, threads);
+    bench_crew_measure(&job->crew, job->config->seconds, job->report, take_reading, job);
     hist_init(&round);
     for (uint32_t i = 0; i < count; i++) {
         pthread_join(threads[i].id, NULL);
         hist_merge(&round, &threads[i].latency);
     }
-    pthread_barrier_destroy(&job->ready);
+    int error = bench_crew_fini(&job->crew);
     path_report_fill(&job->report->path, job->ctx, keel_store_wal(job->store));
-    int error = atomic_load(&job->error);
     if (error) {
         rc = cli_error(job->config->command, "commit", error, NULL);
     } else {
@@ -368,7 +274,8 @@ static int commit_begin(struct bench_run *run)
 static void commit_end(struct bench_run *run)
 {
     struct job *job = run->state;
-    double batch = job->log_writes ? (double)run->report->counts.ops / (double)job->log_writes : 0;
+    const struct bench_counts *counts = &run->report->counts;
+    double batch = counts->log_writes ? (double)counts->ops / (double)counts->log_writes : 0;
 
     run->report->extra = json_pack("{s:f}", "commits_per_log_write", batch);
     mem_free(job->pages);

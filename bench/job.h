@@ -69,6 +69,7 @@ struct bench_options {
 struct bench_counts {
     uint64_t ops;
     uint64_t enters, submitted_writes;
+    uint64_t log_writes; /* of the submitted ones */
     uint64_t device_reads, device_writes, device_write_bytes, flushes;
     bool device_known; /* the four above are counted */
     /* may span more than the measured time, such as the warm-up */

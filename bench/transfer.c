@@ -5,7 +5,7 @@
  * A thread's turn: hand over what is idle, at most --batch of it, then keel_ctx_poll, which waits
  * only when nothing is idle any more. The clock is read once before a batch and once in the first
  * callback of a poll, so that measuring costs little beside what is measured. The main thread takes
- * two readings of every counter, --seconds apart, after WARM_NS.
+ * two readings of every counter (bench/lib/crew.h).
  */
 #include "bench/transfer.h"
 
@@ -14,20 +14,16 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/prng.h"
-#include "bench/lib/malloc_count.h"
+#include "bench/lib/crew.h"
 #include "tools/cli.h"
 
-#define WARM_NS       (300ull * 1000 * 1000)
-#define NS_PER_SECOND 1000000000ull
-#define SLOTS_SPARE   16u /* of a context, beyond the depth under test: the log's class has some */
+#define SLOTS_SPARE 16u /* of a context, beyond the depth under test: the log's class has some */
 
 struct thread;
 
@@ -47,8 +43,8 @@ struct job {
 
     /* one round */
     struct keel_device *device;
-    pthread_barrier_t ready;
-    _Atomic int measuring, stop, error; /* relaxed but for error: hints, the barrier orders */
+    struct bench_crew crew;
+    struct thread *threads;
 };
 
 struct thread {
@@ -66,12 +62,6 @@ struct thread {
     _Atomic uint64_t ops; /* done, as the main thread sees it */
     struct path_report path;
     struct hist latency; /* of what began and ended while measuring */
-};
-
-/* A reading of every counter. */
-struct reading {
-    uint64_t ns, cpu_ns, ops, enters, writes;
-    struct disk_counts disk;
 };
 
 const char *transfer_path(const struct bench_run *run, char buf[600])
@@ -104,7 +94,7 @@ static void transfer_done(struct keel_io *io)
 static void hand_over(struct thread *thread)
 {
     struct job *job = thread->job;
-    bool measured = atomic_load_explicit(&job->measuring, memory_order_relaxed);
+    bool measured = bench_crew_measuring(&job->crew);
     uint64_t now = measured ? clock_now_ns() : 0;
 
     for (uint32_t i = 0; i < job->options->batch && thread->idle; i++) {
@@ -164,7 +154,7 @@ static void run_turns(struct thread *thread)
 {
     struct job *job = thread->job;
 
-    while (!atomic_load_explicit(&job->stop, memory_order_relaxed) && !thread->error) {
+    while (bench_crew_running(&job->crew) && !thread->error) {
         hand_over(thread);
         thread->now_ns = 0;
         int rc = keel_ctx_poll(thread->ctx, 0, thread->idle ? 0 : -1);
@@ -181,15 +171,10 @@ static void *thread_main(void *arg)
 
     prng_seed(&thread->prng, thread->seed);
     int rc = prepare(thread);
-    pthread_barrier_wait(&job->ready); /* everything is open */
-    pthread_barrier_wait(&job->ready); /* counting has begun */
+    bench_crew_begin(&job->crew);
     if (rc == 0)
         run_turns(thread);
-    rc = rc ? rc : thread->error;
-    int none = 0;
-    if (rc)
-        atomic_compare_exchange_strong(&job->error, &none, rc);
-    pthread_barrier_wait(&job->ready); /* counting has ended */
+    bench_crew_end(&job->crew, rc ? rc : thread->error);
     if (thread->ctx)
         path_report_fill(&thread->path, thread->ctx, NULL);
     keel_ctx_close(thread->ctx);
@@ -201,83 +186,19 @@ static void *thread_main(void *arg)
 
 /* ---------------------------------------------------------------- readings */
 
-static uint64_t timeval_ns(struct timeval time)
+static void take_reading(void *arg, struct bench_reading *ret)
 {
-    return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_usec * 1000;
-}
-
-static void take_reading(struct job *job, struct thread *threads, struct reading *ret)
-{
-    struct rusage usage;
+    struct job *job = arg;
     struct keel_ctx_stats stats;
 
-    *ret = (struct reading){0};
-    getrusage(RUSAGE_SELF, &usage);
-    ret->cpu_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
     for (uint32_t i = 0; i < job->options->threads; i++) {
-        if (!threads[i].ctx)
+        if (!job->threads[i].ctx)
             continue;
-        keel_ctx_stats(threads[i].ctx, &stats);
+        keel_ctx_stats(job->threads[i].ctx, &stats);
         ret->enters += stats.enters;
         ret->writes += stats.writes;
-        ret->ops += atomic_load_explicit(&threads[i].ops, memory_order_relaxed);
+        ret->ops += atomic_load_explicit(&job->threads[i].ops, memory_order_relaxed);
     }
-    disk_counts(&job->report->disk, &ret->disk);
-    ret->ns = clock_now_ns();
-}
-
-static void add_readings(struct job *job, const struct reading *a, const struct reading *b)
-{
-    struct bench_counts *counts = &job->report->counts;
-    struct bench_series *ours = &job->report->ours;
-    struct bench_round *round = &ours->rounds[ours->count++];
-    uint64_t ops = b->ops - a->ops;
-
-    round->ops_per_s = (double)ops * 1e9 / (double)(b->ns - a->ns);
-    round->cpu_ns_per_op = ops ? (double)(b->cpu_ns - a->cpu_ns) / (double)ops : -1;
-    counts->ops += ops;
-    counts->enters += b->enters - a->enters;
-    counts->submitted_writes += b->writes - a->writes;
-    counts->device_known = a->disk.known && b->disk.known;
-    if (counts->device_known) {
-        counts->device_reads += b->disk.reads - a->disk.reads;
-        counts->device_writes += b->disk.writes - a->disk.writes;
-        counts->device_write_bytes += b->disk.write_bytes - a->disk.write_bytes;
-        counts->flushes += b->disk.flushes - a->disk.flushes;
-    }
-}
-
-/* Sleep, but wake up soon when a thread has failed. */
-static void wait_ns(struct job *job, uint64_t ns)
-{
-    uint64_t deadline = clock_now_ns() + ns;
-    for (uint64_t now = clock_now_ns(); now < deadline && !atomic_load(&job->error);
-         now = clock_now_ns()) {
-        uint64_t left = deadline - now;
-        struct timespec time = {.tv_nsec = (long)(left < 50000000 ? left : 50000000)};
-        nanosleep(&time, NULL);
-    }
-}
-
-static void measure(struct job *job, struct thread *threads)
-{
-    struct reading before, after;
-
-    pthread_barrier_wait(&job->ready);
-    uint64_t allocations = malloc_count();
-    pthread_barrier_wait(&job->ready);
-    wait_ns(job, WARM_NS);
-    take_reading(job, threads, &before);
-    atomic_store(&job->measuring, 1);
-    wait_ns(job, job->options->seconds * NS_PER_SECOND);
-    atomic_store(&job->measuring, 0);
-    take_reading(job, threads, &after);
-    atomic_store(&job->stop, 1);
-    job->report->counts.allocations += malloc_count() - allocations;
-    job->report->counts.allocation_ops += after.ops;
-    pthread_barrier_wait(&job->ready);
-    if (!atomic_load(&job->error))
-        add_readings(job, &before, &after);
 }
 
 /* ---------------------------------------------------------------- one round of ours */
@@ -290,9 +211,8 @@ static int run_threads(struct job *job)
 
     if (!threads)
         return -ENOMEM;
-    atomic_store(&job->stop, 0);
-    atomic_store(&job->measuring, 0);
-    pthread_barrier_init(&job->ready, NULL, count + 1);
+    job->threads = threads;
+    bench_crew_init(&job->crew, count);
     for (uint32_t i = 0; i < count; i++) {
         threads[i].job = job;
         threads[i].seed = i + 1;
@@ -300,20 +220,19 @@ static int run_threads(struct job *job)
         int rc = pthread_create(&threads[i].id, NULL, thread_main, &threads[i]);
         KEEL_ASSERT(rc == 0); /* 128 threads at most; there is no way on without one of them */
     }
-    measure(job, threads);
+    bench_crew_measure(&job->crew, job->options->seconds, job->report, take_reading, job);
     hist_init(&round);
     for (uint32_t i = 0; i < count; i++) {
         pthread_join(threads[i].id, NULL);
         hist_merge(&round, &threads[i].latency);
     }
-    pthread_barrier_destroy(&job->ready);
+    int error = bench_crew_fini(&job->crew);
     struct keel_sched_options sched;
     keel_sched_get(job->device, &sched);
     job->report->path = threads[0].path;
     snprintf(job->report->path.sched, sizeof(job->report->path.sched), "%s",
              keel_sched_mode_name(sched.mode));
     mem_free(threads);
-    int error = atomic_load(&job->error);
     if (error)
         return error;
     job->report->ours.rounds[job->report->ours.count - 1].lat = bench_lat_of(&round);

@@ -17,25 +17,22 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "base/prng.h"
+#include "bench/lib/crew.h"
 #include "bench/lib/dist.h"
-#include "bench/lib/malloc_count.h"
 #include "bench/lib/proc.h"
 #include "bench/ycsb.h"
 #include "tools/cli.h"
 
-#define WARM_NS       UINT64_C(300000000)
-#define NS_PER_SECOND UINT64_C(1000000000)
-#define PAGE_USER     (4096u - KEEL_PAGE_HEADER_BYTES)
-#define RECORD_MAX    PAGE_USER
-#define LOAD_PAGES    32u /* of one transaction while loading */
-#define LOAD_BYTES    (LOAD_PAGES * 3u * 4096u)
+#define PAGE_USER  (4096u - KEEL_PAGE_HEADER_BYTES)
+#define RECORD_MAX PAGE_USER
+#define LOAD_PAGES 32u /* of one transaction while loading */
+#define LOAD_BYTES (LOAD_PAGES * 3u * 4096u)
 
 /* What a record begins with; the rest is filling. */
 struct head {
@@ -55,9 +52,8 @@ struct job {
     struct keel_store *store;
     struct hist reads, updates; /* all rounds */
 
-    pthread_barrier_t ready;
-    /* relaxed: hints, the barrier orders; error: first one wins */
-    _Atomic int measuring, stop, error;
+    struct bench_crew crew;
+    struct thread *threads; /* of this round */
 };
 
 struct thread {
@@ -194,102 +190,37 @@ static void *thread_main(void *arg)
 
     options.method = job->options->method;
     int rc = keel_ctx_open(&options, &thread->ctx);
-    pthread_barrier_wait(&job->ready); /* contexts are open */
-    pthread_barrier_wait(&job->ready); /* counting has begun */
-    while (!rc && !atomic_load_explicit(&job->stop, memory_order_relaxed)) {
-        rc = do_one(thread, atomic_load_explicit(&job->measuring, memory_order_relaxed));
+    bench_crew_begin(&job->crew);
+    while (!rc && bench_crew_running(&job->crew)) {
+        rc = do_one(thread, bench_crew_measuring(&job->crew));
         if (!rc)
             atomic_fetch_add_explicit(&thread->ops, 1, memory_order_relaxed);
     }
-    int none = 0;
-    if (rc)
-        atomic_compare_exchange_strong(&job->error, &none, rc);
-    pthread_barrier_wait(&job->ready); /* counting has ended */
+    bench_crew_end(&job->crew, rc);
     keel_ctx_close(thread->ctx);
     return NULL;
 }
 
 /* ---------------------------------------------------------------- one round */
 
-struct reading {
-    uint64_t ns, cpu_ns, ops, enters, writes;
-    struct disk_counts disk;
-};
-
-static void take_reading(struct job *job, struct thread *threads, struct reading *ret)
+static void take_reading(void *arg, struct bench_reading *ret)
 {
+    struct job *job = arg;
     struct keel_ctx_stats stats;
     struct keel_wal_stats wal;
     struct keel_pagecache_stats cache;
 
-    *ret = (struct reading){.cpu_ns = proc_cpu_ns()};
     keel_wal_stats(keel_store_wal(job->store), &wal);
     keel_pagecache_counters(keel_store_cache(job->store), &cache);
+    ret->log_writes = wal.writes;
     ret->writes = wal.writes + cache.writes;
     keel_ctx_stats(keel_wal_ctx(keel_store_wal(job->store)), &stats);
     ret->enters = stats.enters;
     for (uint32_t i = 0; i < job->options->threads; i++) {
-        keel_ctx_stats(threads[i].ctx, &stats);
+        keel_ctx_stats(job->threads[i].ctx, &stats);
         ret->enters += stats.enters;
-        ret->ops += atomic_load_explicit(&threads[i].ops, memory_order_relaxed);
+        ret->ops += atomic_load_explicit(&job->threads[i].ops, memory_order_relaxed);
     }
-    disk_counts(&job->report->disk, &ret->disk);
-    ret->ns = clock_now_ns();
-}
-
-static void add_readings(struct job *job, const struct reading *a, const struct reading *b)
-{
-    struct bench_counts *counts = &job->report->counts;
-    struct bench_series *ours = &job->report->ours;
-    uint64_t ops = b->ops - a->ops;
-
-    ours->rounds[ours->count++] = (struct bench_round){
-        .ops_per_s = (double)ops * 1e9 / (double)(b->ns - a->ns),
-        .cpu_ns_per_op = ops ? (double)(b->cpu_ns - a->cpu_ns) / (double)ops : -1};
-    counts->ops += ops;
-    counts->enters += b->enters - a->enters;
-    counts->submitted_writes += b->writes - a->writes;
-    counts->device_known = a->disk.known && b->disk.known;
-    if (counts->device_known) {
-        counts->device_reads += b->disk.reads - a->disk.reads;
-        counts->device_writes += b->disk.writes - a->disk.writes;
-        counts->device_write_bytes += b->disk.write_bytes - a->disk.write_bytes;
-        counts->flushes += b->disk.flushes - a->disk.flushes;
-    }
-}
-
-/* Sleep, but wake up soon when a thread has failed. */
-static void wait_ns(struct job *job, uint64_t ns)
-{
-    uint64_t deadline = clock_now_ns() + ns;
-
-    for (uint64_t now = clock_now_ns(); now < deadline && !atomic_load(&job->error);
-         now = clock_now_ns()) {
-        struct timespec time = {.tv_nsec =
-                                    deadline - now < 50000000 ? (long)(deadline - now) : 50000000};
-        nanosleep(&time, NULL);
-    }
-}
-
-static void measure(struct job *job, struct thread *threads)
-{
-    struct reading before, after;
-
-    pthread_barrier_wait(&job->ready);
-    uint64_t allocations = malloc_count();
-    pthread_barrier_wait(&job->ready);
-    wait_ns(job, WARM_NS);
-    take_reading(job, threads, &before);
-    atomic_store(&job->measuring, 1);
-    wait_ns(job, job->options->seconds * NS_PER_SECOND);
-    atomic_store(&job->measuring, 0);
-    take_reading(job, threads, &after);
-    atomic_store(&job->stop, 1);
-    job->report->counts.allocations += malloc_count() - allocations;
-    job->report->counts.allocation_ops += after.ops;
-    pthread_barrier_wait(&job->ready);
-    if (!atomic_load(&job->error))
-        add_readings(job, &before, &after);
 }
 
 static int run_threads(struct job *job, struct thread *threads)
@@ -297,9 +228,8 @@ static int run_threads(struct job *job, struct thread *threads)
     static struct hist round;
     uint32_t count = job->options->threads;
 
-    atomic_store(&job->stop, 0);
-    atomic_store(&job->measuring, 0);
-    pthread_barrier_init(&job->ready, NULL, count + 1);
+    job->threads = threads;
+    bench_crew_init(&job->crew, count);
     for (uint32_t i = 0; i < count; i++) {
         struct thread *thread = &threads[i];
         thread->job = job;
@@ -309,7 +239,7 @@ static int run_threads(struct job *job, struct thread *threads)
         int rc = pthread_create(&thread->id, NULL, thread_main, thread);
         KEEL_ASSERT(rc == 0); /* 128 threads at most; there is no way on without one of them */
     }
-    measure(job, threads);
+    bench_crew_measure(&job->crew, job->options->seconds, job->report, take_reading, job);
     hist_init(&round);
     for (uint32_t i = 0; i < count; i++) {
         pthread_join(threads[i].id, NULL);
@@ -318,8 +248,7 @@ static int run_threads(struct job *job, struct thread *threads)
         hist_merge(&round, &threads[i].reads);
         hist_merge(&round, &threads[i].updates);
     }
-    pthread_barrier_destroy(&job->ready);
-    int error = atomic_load(&job->error);
+    int error = bench_crew_fini(&job->crew);
     if (error)
         return error;
     job->report->ours.rounds[job->report->ours.count - 1].lat = bench_lat_of(&round);
