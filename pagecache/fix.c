@@ -137,9 +137,11 @@ static int fix_held(struct fix *fix, uint32_t index, enum keel_fix_mode mode)
 
 /* ---------------------------------------------------------------- reading */
 
+/* The page lies inside the space; a device that ends before it was cut off, or has vanished. */
 static int read_error(int res)
 {
-    return res == -EIO || res == -ENODATA ? KEEL_EREAD : res;
+    bool lost = res == -EIO || res == -ENODATA || res == KEEL_ERANGE;
+    return lost ? KEEL_EREAD : res;
 }
 
 /* The read of one frame ended with rc: its page is there, or FAILED. */

@@ -5,8 +5,8 @@
  *   lab_commands PATH SYNC      PATH: a folder that is made, or a disk, whose content is lost
  *
  * In the steady state each commit must be exactly:
- *   dsync        one write with FUA
- *   link, flush  one write without FUA, and one flush that is submitted after it completed
+ *   dsync, nvme-fua           one write with FUA
+ *   link, flush, nvme-flush   one write without FUA, and one flush, submitted after it completed
  * and nothing else. The file system is told to write down what it has before, so that its journal
  * has nothing to do in the window, which is shorter than the journal's interval.
  */
@@ -19,6 +19,7 @@
 #include <keel/keel.h>
 
 #include "base/clock.h"
+#include "tests/lab/places.h"
 #include "tests/lab/recording.h"
 #include "tools/crash/command_trace.h"
 
@@ -28,14 +29,12 @@
 
 struct method {
     const char *name;
-    enum keel_sync_method sync;
     unsigned fua, plain, flushes; /* of one commit */
 };
 
 static const struct method METHODS[] = {
-    {"dsync", KEEL_SYNC_DSYNC, 1, 0, 0},
-    {"link", KEEL_SYNC_LINK, 0, 1, 1},
-    {"flush", KEEL_SYNC_FLUSH, 0, 1, 1},
+    {"dsync", 1, 0, 0}, {"nvme-fua", 1, 0, 0},   {"link", 0, 1, 1},
+    {"flush", 0, 1, 1}, {"nvme-flush", 0, 1, 1},
 };
 #define METHOD_COUNT (sizeof(METHODS) / sizeof(METHODS[0]))
 
@@ -47,6 +46,7 @@ struct counts {
 struct run {
     const char *path;
     const struct method *method;
+    enum keel_sync_method sync;
     struct keel_ctx *ctx;
     struct keel_store *store;
     keel_pageno page;
@@ -76,15 +76,14 @@ static int commit_one(struct run *run, uint32_t number)
 
 static int open_store(struct run *run)
 {
-    struct keel_options options = KEEL_OPTIONS_DEFAULT;
+    struct keel_options options = place_options(run->path);
     struct keel_err_info info = {0};
-    int rc = keel_ctx_open(NULL, &run->ctx);
+    int rc = place_ctx_open(run->path, &run->ctx);
     if (rc)
         return fail("context", rc);
     options.background = KEEL_MANUAL; /* no checkpoint comes in between */
-    options.sync = run->method->sync;
+    options.sync = run->sync;
     options.log_bytes = 16u << 20;
-    options.overwrite = true;
     rc = keel_open(run->ctx, run->path, &options, &info, &run->store);
     if (!rc)
         return 0;
@@ -178,8 +177,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; argc == 3 && i < METHOD_COUNT; i++)
         if (strcmp(argv[2], METHODS[i].name) == 0)
             run.method = &METHODS[i];
-    if (!run.method) {
-        fprintf(stderr, "usage: lab_commands PATH dsync|link|flush\n");
+    if (!run.method || !sync_method_parse(argv[2], &run.sync)) {
+        fprintf(stderr, "usage: lab_commands PATH dsync|link|flush|nvme-fua|nvme-flush\n");
         return 2;
     }
     if (open_store(&run) || load(&run))

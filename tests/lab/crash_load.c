@@ -5,8 +5,8 @@
  *
  *   lab_crash_load PATH SYNC [COMMITS [WRITERS [BUG]]]
  *
- * PATH: a folder that is made, in a file system on the recorded disk; or that disk itself, whose
- * content is lost. SYNC: dsync, link, flush.
+ * PATH: a folder that is made, in a file system on the recorded disk; or that disk itself
+ * (/dev/nvmeXnY or /dev/ngXnY), whose content is lost. SYNC: dsync, link, flush.
  * BUG: plant one of base/bug.h. Log and page file are small, so that the log goes around and
  * checkpoints happen.
  */
@@ -21,6 +21,7 @@
 #include <keel/keel.h>
 
 #include "base/bug.h"
+#include "tests/lab/places.h"
 #include "tests/lab/recording.h"
 #include "tools/demo_layout.h"
 
@@ -57,7 +58,7 @@ static void *writer_main(void *arg)
     struct thread *thread = arg;
     struct load *load = thread->load;
     struct keel_ctx *ctx;
-    int rc = keel_ctx_open(NULL, &ctx);
+    int rc = place_ctx_open(load->path, &ctx);
     if (rc) {
         fail(load, "context", rc);
         return NULL;
@@ -100,9 +101,8 @@ static int create(struct load *load, struct keel_ctx *ctx, uint32_t writers)
 static bool begin(struct load *load, struct keel_ctx *ctx, uint32_t writers)
 {
     struct stat st;
-    if (stat(load->path, &st) != 0 || !S_ISBLK(st.st_mode))
+    if (stat(load->path, &st) != 0 || S_ISDIR(st.st_mode))
         return create(load, ctx, writers) == 0 && recording_start() && recording_begin(load->path);
-    load->options.overwrite = true;
     return recording_start() && recording_begin(load->path) && create(load, ctx, writers) == 0;
 }
 
@@ -136,16 +136,12 @@ static int work(struct load *load, struct keel_ctx *ctx, uint32_t writers)
 
 static bool parse(int argc, char **argv, struct load *load, uint32_t *ret_writers)
 {
-    static const char *const syncs[] = {"dsync", "link", "flush"};
-    static const enum keel_sync_method methods[] = {KEEL_SYNC_DSYNC, KEEL_SYNC_LINK,
-                                                    KEEL_SYNC_FLUSH};
     if (argc < 3 || argc > 6)
         return false;
     load->path = argv[1];
-    load->options.sync = KEEL_SYNC_AUTO;
-    for (unsigned i = 0; i < 3; i++)
-        if (strcmp(argv[2], syncs[i]) == 0)
-            load->options.sync = methods[i];
+    load->options = place_options(load->path);
+    if (!sync_method_parse(argv[2], &load->options.sync))
+        return false;
     *ret_writers = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 2;
     load->commits = argc > 3 ? strtoull(argv[3], NULL, 10) : 500;
     if (*ret_writers < 1 || *ret_writers > WRITERS_LIMIT || load->commits < *ret_writers)
@@ -154,27 +150,27 @@ static bool parse(int argc, char **argv, struct load *load, uint32_t *ret_writer
 #ifdef KEEL_SEEDED_BUGS
     if (argc > 5) {
         keel_seeded_bug = seeded_bug_find(argv[5]);
-        return keel_seeded_bug != SEEDED_BUG_NONE && load->options.sync != KEEL_SYNC_AUTO;
+        return keel_seeded_bug != SEEDED_BUG_NONE;
     }
 #endif
-    return argc <= 5 && load->options.sync != KEEL_SYNC_AUTO;
+    return argc <= 5;
 }
 
 int main(int argc, char **argv)
 {
-    struct load load = {.options = KEEL_OPTIONS_DEFAULT};
+    struct load load = {.path = NULL};
     struct keel_ctx *ctx;
     uint32_t writers;
 
     if (!parse(argc, argv, &load, &writers)) {
-        fprintf(stderr, "usage: lab_crash_load PATH dsync|link|flush [COMMITS [WRITERS [BUG]]]\n");
+        fprintf(stderr, "usage: lab_crash_load PATH SYNC [COMMITS [WRITERS [BUG]]]\n");
         return 2;
     }
     load.options.log_bytes = LOG_BYTES;
     load.options.space_bytes = load.options.space_bytes_max = SPACE_BYTES;
     load.options.cache_bytes = CACHE_BYTES;
     load.options.tx_bytes = 32768;
-    int rc = keel_ctx_open(NULL, &ctx);
+    int rc = place_ctx_open(load.path, &ctx);
     if (rc)
         return fail(&load, "context", rc) != 0;
     if (!begin(&load, ctx, writers))

@@ -6,6 +6,7 @@
 #   -d IMAGE    the disk, a raw image that is kept; without it an empty disk of -D bytes
 #   -D BYTES    size of the empty disk (512M)
 #   -n OPTIONS  more options of the NVMe device, such as mdts=5
+#   -A          with an agent on the host, which does what the guest asks for (agent.py)
 #   -L LOG      record the disk's writes and flushes in LOG (blklogwrites)
 #   -q OPTIONS  more options of QEMU, split at spaces; may be given again
 #   -a ARGS     more arguments of the kernel
@@ -18,14 +19,15 @@ set -u
 . "$(dirname "$0")/common.inc"
 
 kernel='' payload='' image='' bytes=512M nvme='' more='' arguments='' poll=1 cpus=2 memory=1024
-seconds=600 log=''
-while getopts :k:p:d:D:n:L:q:a:P:c:m:t: option; do
+seconds=600 log='' agent=''
+while getopts :k:p:d:D:n:AL:q:a:P:c:m:t: option; do
 	case $option in
 	k) kernel=$OPTARG ;;
 	p) payload=$OPTARG ;;
 	d) image=$OPTARG ;;
 	D) bytes=$OPTARG ;;
 	n) nvme=$OPTARG ;;
+	A) agent=yes ;;
 	L) log=$OPTARG ;;
 	q) more="$more $OPTARG" ;;
 	a) arguments=$OPTARG ;;
@@ -45,11 +47,10 @@ if [ "$kernel" = 5.10 ]; then
 fi
 
 work=$(mktemp -d "$LAB/run.XXXXXX")
-qemu_pid=
+qemu_pid='' agent_pid=''
 clean_up() {
-	if [ -n "$qemu_pid" ]; then
-		kill "$qemu_pid" 2>/dev/null
-	fi
+	# shellcheck disable=SC2086 # none, one or two
+	kill $qemu_pid $agent_pid 2>/dev/null
 	rm -rf "$work"
 }
 trap clean_up EXIT
@@ -71,7 +72,7 @@ if [ -e "$LAB/qemu/.complete" ]; then
 fi
 
 # The log gets a copy of every write; its superblock is brought up to date now and then, and at the end.
-drive="-drive file=$image,if=none,id=disk,format=raw"
+drive="-blockdev driver=file,filename=$image,node-name=image -blockdev driver=raw,file=image,node-name=disk"
 if [ -n "$log" ]; then
 	: >"$log"
 	drive="-blockdev driver=file,filename=$image,node-name=image
@@ -79,11 +80,28 @@ if [ -n "$log" ]; then
 		-blockdev driver=blklogwrites,node-name=disk,file=image,log=log,log-super-update-interval=4096"
 fi
 
+# With an agent, the status line and QEMU's monitor are sockets; the agent writes the status.
+status_line="-chardev file,id=status,path=$work/status"
+start_agent() {
+	rm -f "$work/ask" "$work/monitor"
+	python3 "$HERE/agent.py" "$work/ask" "$work/monitor" "$work/status" &
+	agent_pid=$!
+	while [ ! -S "$work/ask" ] && kill -0 "$agent_pid" 2>/dev/null; do
+		sleep 0.1
+	done
+}
+if [ -n "$agent" ]; then
+	status_line="-chardev socket,id=status,path=$work/ask -qmp unix:$work/monitor,server=on,wait=off"
+fi
+
 # The script's output passes through pipes: QEMU itself would truncate a file, fail on a socket, and
 # leave a terminal in another mode.
 boot() {
 	rm -f "$work/out" "$work/err" "$work/console" "$work/status"
 	mkfifo "$work/out" "$work/err"
+	if [ -n "$agent" ]; then
+		start_agent
+	fi
 	exec 3<>"$work/out" 4<>"$work/err"
 	cat "$work/out" 3>&- 4>&- &
 	cat "$work/err" >&2 3>&- 4>&- &
@@ -95,9 +113,9 @@ boot() {
 		-chardev "file,id=console,path=$work/console" -serial chardev:console \
 		-chardev "file,id=out,path=$work/out" -serial chardev:out \
 		-chardev "file,id=err,path=$work/err" -serial chardev:err \
-		-chardev "file,id=status,path=$work/status" -serial chardev:status \
+		$status_line -serial chardev:status \
 		$drive \
-		-device "nvme,drive=disk,serial=keel0${nvme:+,$nvme}" \
+		-device "nvme,id=nvme,drive=disk,serial=keel0${nvme:+,$nvme}" \
 		$more </dev/null >"$work/qemu.log" 2>&1 3>&- 4>&- &
 	qemu_pid=$!
 	wait "$qemu_pid"

@@ -183,11 +183,21 @@ static bool mark_disk(int fd)
     return true;
 }
 
+/* The disk of /dev/ngXnY, which takes no ordinary writes. */
+static const char *disk_of(const char *path, char ret[64])
+{
+    if (strncmp(path, "/dev/ng", 7) != 0)
+        return path;
+    snprintf(ret, 64, "/dev/nvme%s", path + 7);
+    return ret;
+}
+
 bool recording_begin(const char *path)
 {
     static _Alignas(COOKIE_BYTES) char block[COOKIE_BYTES];
     struct stat st;
-    char id[20];
+    char id[20], name[64];
+    path = disk_of(path, name);
     if (stat(path, &st) != 0)
         return complain("%s", path);
     bool disk = S_ISBLK(st.st_mode);

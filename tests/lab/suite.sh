@@ -22,6 +22,7 @@ prepare() {
 	case $1 in
 	raw)
 		patiently dd if=/dev/zero of=$disk bs=1M count=1 conv=fsync
+		place=/tmp
 		return
 		;;
 	ext4) # ext4 shall not write its tables in the background either: the disk is the row's alone
@@ -32,7 +33,7 @@ prepare() {
 		options=defaults
 		modprobe xfs && patiently mkfs.xfs -q -f $disk
 		;;
-	esac && mount -t "$1" -o "$options" $disk /mnt && cd /mnt
+	esac && mount -t "$1" -o "$options" $disk /mnt && place=/mnt
 }
 
 leave() {
@@ -49,9 +50,8 @@ run_row() {
 	start=$(cut -d' ' -f1 /proc/uptime)
 
 	echo "@@begin $name"
-	prepare "$place" && timeout -s KILL $row_seconds sh -c "$command"
+	prepare "$place" && timeout -s KILL $row_seconds sh -c "cd $place && $command"
 	status=$?
-	cd /tmp || exit
 	leave || status="$status, and the disk stays busy"
 	end=$(cut -d' ' -f1 /proc/uptime)
 	echo "@@end $name $(awk "BEGIN { printf \"%.1f\", $end - $start }") $status"
