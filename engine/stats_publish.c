@@ -31,11 +31,20 @@
 
 /* ------------------------------------------------------------------ layout */
 
-static uint32_t row_bytes(unsigned group)
+static uint32_t row_bytes(const struct stats_segment *seg, unsigned group)
 {
-    unsigned first;
+    return STATS_LABEL_BYTES + 8 * seg->columns[group];
+}
 
-    return STATS_LABEL_BYTES + 8 * keel_stat_group_range(group, &first);
+/* What is asked of the tables once, instead of for each counter. */
+static void index_columns(struct stats_segment *seg)
+{
+    for (unsigned group = 0; group < KEEL_STATS_GROUP_COUNT; group++) {
+        unsigned first;
+        seg->columns[group] = keel_stat_group_range(group, &first);
+        for (uint32_t i = 0; i < seg->columns[group]; i++)
+            seg->word[first + i] = (uint16_t)i;
+    }
 }
 
 static uint8_t *group_entry(const struct stats_segment *seg, unsigned group)
@@ -56,7 +65,7 @@ static void lay_out_group(struct stats_segment *seg, unsigned group, uint32_t *a
     store_le32(entry + STATS_GROUP_AT_ROWS_MAX, info->rows_max);
     store_le32(entry + STATS_GROUP_AT_OFFSET, *at);
     seg->rows_at[group] = *at;
-    *at += info->rows_max * row_bytes(group);
+    *at += info->rows_max * row_bytes(seg, group);
 }
 
 static uint32_t tables_bytes(void)
@@ -65,12 +74,12 @@ static uint32_t tables_bytes(void)
            KEEL_STAT_COUNT * STATS_COLUMN_BYTES;
 }
 
-static uint32_t segment_bytes(void)
+static uint32_t segment_bytes(const struct stats_segment *seg)
 {
     uint32_t bytes = tables_bytes();
 
     for (unsigned group = 0; group < KEEL_STATS_GROUP_COUNT; group++)
-        bytes += keel_stat_group_info(group)->rows_max * row_bytes(group);
+        bytes += keel_stat_group_info(group)->rows_max * row_bytes(seg, group);
     return bytes;
 }
 
@@ -105,10 +114,16 @@ static void lay_out(struct keel_store *store, const char *path)
 
 /* ------------------------------------------------------------------ filling in */
 
-static uint8_t *row_of(struct stats_segment *seg, unsigned group, uint32_t row)
+struct row {
+    const struct stats_segment *seg;
+    uint8_t *at; /* its labels */
+};
+
+static struct row row_of(const struct stats_segment *seg, unsigned group, uint32_t row)
 {
     KEEL_ASSERT(row < keel_stat_group_info(group)->rows_max);
-    return seg->image + seg->rows_at[group] + (size_t)row * row_bytes(group);
+    return (struct row){seg,
+                        seg->image + seg->rows_at[group] + (size_t)row * row_bytes(seg, group)};
 }
 
 static void set_rows(struct stats_segment *seg, unsigned group, uint32_t rows)
@@ -116,17 +131,15 @@ static void set_rows(struct stats_segment *seg, unsigned group, uint32_t rows)
     store_le32(group_entry(seg, group) + STATS_GROUP_AT_ROWS, rows);
 }
 
-static void set(uint8_t *row, enum keel_stat stat, uint64_t value)
+static void set(struct row row, enum keel_stat stat, uint64_t value)
 {
-    unsigned first;
-    keel_stat_group_range(keel_stat_info(stat)->group, &first);
-    store_le64(row + STATS_LABEL_BYTES + 8 * (stat - first), value);
+    store_le64(row.at + STATS_LABEL_BYTES + 8 * (size_t)row.seg->word[stat], value);
 }
 
 static void fill_store(struct keel_store *store)
 {
     struct keel_store_info info;
-    uint8_t *row = row_of(&store->stats, KEEL_STATS_store, 0);
+    struct row row = row_of(&store->stats, KEEL_STATS_store, 0);
 
     keel_store_info(store, &info);
     set(row, KEEL_STAT_store_state, info.state);
@@ -155,10 +168,10 @@ static void fill_log(struct keel_store *store)
         [KEEL_SYNC_NVME_FLUSH] = "nvme-flush",
     };
     struct keel_wal_stats wal;
-    uint8_t *row = row_of(&store->stats, KEEL_STATS_log, 0);
+    struct row row = row_of(&store->stats, KEEL_STATS_log, 0);
 
     keel_wal_stats(store->wal, &wal);
-    snprintf((char *)row, STATS_LABEL_BYTES, "sync=%s", syncs[wal.sync]);
+    snprintf((char *)row.at, STATS_LABEL_BYTES, "sync=%s", syncs[wal.sync]);
     set(row, KEEL_STAT_log_redo_lsn, wal.redo_lsn);
     set(row, KEEL_STAT_log_durable_lsn, wal.durable_lsn);
     set(row, KEEL_STAT_log_tail_lsn, wal.tail_lsn);
@@ -178,7 +191,7 @@ static void fill_log(struct keel_store *store)
 static void fill_cache(struct keel_store *store)
 {
     struct keel_pagecache_stats cache;
-    uint8_t *row = row_of(&store->stats, KEEL_STATS_cache, 0);
+    struct row row = row_of(&store->stats, KEEL_STATS_cache, 0);
 
     keel_pagecache_counters(store->cache, &cache);
     set(row, KEEL_STAT_cache_frames, cache.frames);
@@ -208,19 +221,19 @@ static void add_context(void *arg, struct keel_ctx *ctx)
     const struct keel_ctx_path *path = keel_ctx_path(ctx);
     uint32_t last = keel_stat_group_info(KEEL_STATS_context)->rows_max - 1;
     uint32_t index = contexts->rows < last ? contexts->rows : last;
-    uint8_t *row = row_of(&store->stats, KEEL_STATS_context, index);
+    struct row row = row_of(&store->stats, KEEL_STATS_context, index);
     struct keel_ctx_stats *sum = &contexts->sum, stats;
 
     keel_ctx_stats(ctx, &stats);
     if (index < last) {
         *sum = (struct keel_ctx_stats){0};
         const char *use = ctx == keel_wal_ctx(store->wal) ? "log" : "host";
-        snprintf((char *)row, STATS_LABEL_BYTES, "context=%" PRIu64 ",use=%s,method=%s,iopoll=%d",
-                 stats.number, ctx == store->background.ctx ? "upkeep" : use, path->method,
-                 (int)path->iopoll);
+        snprintf((char *)row.at, STATS_LABEL_BYTES,
+                 "context=%" PRIu64 ",use=%s,method=%s,iopoll=%d", stats.number,
+                 ctx == store->background.ctx ? "upkeep" : use, path->method, (int)path->iopoll);
     } else if (contexts->rows == last) {
         *sum = (struct keel_ctx_stats){0};
-        snprintf((char *)row, STATS_LABEL_BYTES, "context=others");
+        snprintf((char *)row.at, STATS_LABEL_BYTES, "context=others");
     }
     contexts->rows = index + 1;
     set(row, KEEL_STAT_context_enters, sum->enters += stats.enters);
@@ -241,7 +254,7 @@ static void fill_contexts(struct keel_store *store)
     set_rows(&store->stats, KEEL_STATS_context, contexts.rows);
 }
 
-static void set_histogram(uint8_t *row, enum keel_stat first, const struct keel_sched_hist *hist)
+static void set_histogram(struct row row, enum keel_stat first, const struct keel_sched_hist *hist)
 {
     _Static_assert(KEEL_SCHED_BUCKETS == KEEL_STAT_BUCKETS, "one for one");
     for (unsigned i = 0; i < KEEL_STAT_BUCKETS; i++)
@@ -249,7 +262,7 @@ static void set_histogram(uint8_t *row, enum keel_stat first, const struct keel_
     set(row, (enum keel_stat)(first + KEEL_STAT_BUCKETS), hist->sum_ns);
 }
 
-static void fill_class(uint8_t *row, const struct keel_sched_class_stats *stats)
+static void fill_class(struct row row, const struct keel_sched_class_stats *stats)
 {
     set(row, KEEL_STAT_class_requests, stats->requests);
     set(row, KEEL_STAT_class_request_bytes, stats->bytes);
@@ -274,9 +287,9 @@ static void fill_class(uint8_t *row, const struct keel_sched_class_stats *stats)
 
 static void fill_disk(struct keel_store *store, uint32_t disk, const struct keel_sched_stats *stats)
 {
-    uint8_t *row = row_of(&store->stats, KEEL_STATS_disk, disk);
+    struct row row = row_of(&store->stats, KEEL_STATS_disk, disk);
 
-    snprintf((char *)row, STATS_LABEL_BYTES, "disk=%u:%u,mode=%s", stats->dev_major,
+    snprintf((char *)row.at, STATS_LABEL_BYTES, "disk=%u:%u,mode=%s", stats->dev_major,
              stats->dev_minor, keel_sched_mode_name(stats->mode));
     set(row, KEEL_STAT_disk_contexts, stats->contexts);
     set(row, KEEL_STAT_disk_cap_ns, stats->cap_ns);
@@ -288,7 +301,7 @@ static void fill_disk(struct keel_store *store, uint32_t disk, const struct keel
     set(row, KEEL_STAT_disk_busy_ns, stats->busy_ns);
     for (uint32_t cls = 0; cls < KEEL_CLASS_COUNT; cls++) {
         row = row_of(&store->stats, KEEL_STATS_class, disk * KEEL_CLASS_COUNT + cls);
-        snprintf((char *)row, STATS_LABEL_BYTES, "disk=%u:%u,class=%s", stats->dev_major,
+        snprintf((char *)row.at, STATS_LABEL_BYTES, "disk=%u:%u,class=%s", stats->dev_major,
                  stats->dev_minor, keel_class_name(cls));
         fill_class(row, &stats->classes[cls]);
     }
@@ -410,7 +423,8 @@ static int open_segment(struct keel_store *store, const char *path)
     int rc = stats_segment_name(path, seg->name);
     if (rc)
         return rc;
-    seg->bytes = segment_bytes();
+    index_columns(seg);
+    seg->bytes = segment_bytes(seg);
     KEEL_ASSERT(seg->bytes <= STATS_BYTES_MAX);
     uint8_t *image = mem_alloc(seg->bytes);
     if (!image)

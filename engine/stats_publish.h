@@ -12,6 +12,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include <keel/stats.h>
+
 #include "engine/stats_format.h"
 
 struct keel_store;
@@ -22,7 +24,9 @@ struct stats_segment {
     uint32_t bytes;
     int fd;
     char name[STATS_NAME_MAX];
-    uint32_t rows_at[8]; /* of each group */
+    uint32_t rows_at[KEEL_STATS_GROUP_COUNT];
+    uint32_t columns[KEEL_STATS_GROUP_COUNT];
+    uint16_t word[KEEL_STAT_COUNT]; /* of each counter in its row */
 
     /* whoever has set busy */
     _Atomic uint32_t busy; /* acquire and release in stats_publish_due */

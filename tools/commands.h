@@ -14,6 +14,9 @@ int top_main(int argc, const char **argv);
 int bench_main(int argc, const char **argv);
 int report_main(int argc, const char **argv);
 int crash_main(int argc, const char **argv);
+int crash_sim_main(int argc, const char **argv);
+int crash_kill_main(int argc, const char **argv);
+int crash_witness_main(int argc, const char **argv);
 
 /* The process that `keel demo` kills; started by it alone. */
 #define DEMO_WORKER_NAME "demo-worker"

@@ -1,5 +1,6 @@
 /*
- * `keel crash replay LOG`: crash states of a recording, each judged.
+ * `keel crash`: finds the action; and `keel crash replay LOG`: crash states of a recording, each
+ * judged.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,14 +18,6 @@ struct replay_args {
     long long states, seed, event, draw;
     int jobs, json;
 };
-
-static void print_help(void)
-{
-    printf("Usage: keel crash ACTION [OPTION...] [ARGUMENT...]\n\n"
-           "  replay LOG   crash states of a disk whose writes were recorded, each judged\n\n"
-           "keel crash ACTION --help for each.\n"
-           "Exit status: 0 no violation, 1 a violation or a failed run, 2 bad usage.\n");
-}
 
 static json_t *report_json(const struct crash_history *history, const struct replay_report *report)
 {
@@ -168,17 +161,44 @@ static int replay_main(int argc, const char **argv)
     return replay(argv[0], logs[0], &args);
 }
 
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, const char **argv);
+} actions[] = {
+    {"sim", "a whole store on simulated disks, its power cut after every event", crash_sim_main},
+    {"kill", "SIGKILL at random moments, again and again: of keel's demo or of your program",
+     crash_kill_main},
+    {"replay", "crash states of a disk whose writes were recorded, each judged", replay_main},
+    {"witness", "another machine remembers what was acknowledged, and is asked after the crash",
+     crash_witness_main},
+};
+#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
+
+static void print_help(void)
+{
+    printf("Usage: keel crash ACTION [OPTION...] [ARGUMENT...]\n\n");
+    for (size_t i = 0; i < ACTIONS; i++)
+        printf("  %-8s %s\n", actions[i].name, actions[i].summary);
+    printf("\nkeel crash ACTION --help for each.\n"
+           "Exit status: 0 no violation, 1 a violation or a failed run, 2 bad usage.\n");
+}
+
 int crash_main(int argc, const char **argv)
 {
-    static const char command[] = "keel crash replay";
+    static char command[32];
+
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
         print_help();
         return CLI_OK;
     }
     if (argc < 2)
-        return cli_usage(argv[0], "no action given, name replay");
-    if (strcmp(argv[1], "replay") != 0)
-        return cli_usage(argv[0], "there is no '%s', name replay", argv[1]);
-    argv[1] = command;
-    return replay_main(argc - 1, argv + 1);
+        return cli_usage(argv[0], "no action given, name sim, kill, replay or witness");
+    for (size_t i = 0; i < ACTIONS; i++) {
+        if (strcmp(argv[1], actions[i].name) != 0)
+            continue;
+        snprintf(command, sizeof(command), "keel crash %s", actions[i].name);
+        argv[1] = command;
+        return actions[i].run(argc - 1, argv + 1);
+    }
+    return cli_usage(argv[0], "there is no '%s', name sim, kill, replay or witness", argv[1]);
 }

@@ -25,6 +25,7 @@
 struct demo {
     const char *command, *path;
     int seconds, writers;
+    int kill_after_ms; /* instead of seconds; 0: not given */
     bool json, overwrite, shared;
 
     struct demo_map map;
@@ -45,6 +46,8 @@ static int parse(struct demo *demo, int argc, const char **argv)
         {"path", 0, POPT_ARG_STRING, &demo->path, 0, "folder or device of the store (./keel-demo)",
          "DIR|DEVICE"},
         {"seconds", 0, POPT_ARG_INT, &demo->seconds, 0, "load before the kill (5)", "N"},
+        {"kill-after", 0, POPT_ARG_INT, &demo->kill_after_ms, 0, "load in milliseconds instead",
+         "MS"},
         {"writers", 0, POPT_ARG_INT, &demo->writers, 0, "threads that commit (8)", "N"},
         {"overwrite", 0, POPT_ARG_NONE, &overwrite, 0,
          "destroy what else a device holds to make the store", NULL},
@@ -61,6 +64,8 @@ static int parse(struct demo *demo, int argc, const char **argv)
     if (!demo->path[0])
         return cli_usage(demo->command, "--path is empty, name a folder");
     if (cli_range(demo->command, "--seconds", demo->seconds, 1, 86400) ||
+        (demo->kill_after_ms &&
+         cli_range(demo->command, "--kill-after", demo->kill_after_ms, 1, 86400000)) ||
         cli_range(demo->command, "--writers", demo->writers, 1, DEMO_WRITERS_MAX))
         return CLI_USAGE;
     return 0;
@@ -303,12 +308,13 @@ static int print_json(const struct demo *demo, bool ok)
                            per_transaction(demo, run->before.writes, run->after.writes), "flushes",
                            per_transaction(demo, run->before.flushes, run->after.flushes));
     json_t *object = json_pack(
-        "{s:b,s:I,s:I,s:I,s:s,s:s,s:b,s:{s:i,s:i},s:o,s:{s:f,s:f,s:o,s:o},s:o}", "ok", (int)ok,
-        "verified", (json_int_t)run->acked_total, "lost", (json_int_t)demo->verdict.lost,
-        "invented", (json_int_t)demo->verdict.invented, "wrong", demo->verdict.first, "store",
-        demo->path, "store_found", (int)demo->found, "config", "seconds", demo->seconds, "writers",
-        demo->writers, "path", path, "result", "seconds", (double)run->load_ns / 1e9, "ops_per_s",
-        rate, "lat_ns", latency, "per_op", per_op, "recovery", recovery_json(demo));
+        "{s:b,s:b,s:I,s:I,s:I,s:s,s:s,s:b,s:{s:i,s:i},s:o,s:{s:f,s:f,s:o,s:o},s:o}", "ok", (int)ok,
+        "killed", (int)run->killed, "verified", (json_int_t)run->acked_total, "lost",
+        (json_int_t)demo->verdict.lost, "invented", (json_int_t)demo->verdict.invented, "wrong",
+        demo->verdict.first, "store", demo->path, "store_found", (int)demo->found, "config",
+        "seconds", demo->seconds, "writers", demo->writers, "path", path, "result", "seconds",
+        (double)run->load_ns / 1e9, "ops_per_s", rate, "lat_ns", latency, "per_op", per_op,
+        "recovery", recovery_json(demo));
     return cli_json(demo->command, object);
 }
 
@@ -335,7 +341,8 @@ static int run_demo(struct demo *demo)
     demo->run.path = demo->path;
     demo->run.writers = (uint32_t)demo->writers;
     demo->run.shared_namespace = demo->shared;
-    demo->run.seconds = (uint32_t)demo->seconds;
+    demo->run.load_ms =
+        demo->kill_after_ms ? (uint32_t)demo->kill_after_ms : (uint32_t)demo->seconds * 1000;
     status = demo_run_load(&demo->run);
     if (status)
         return status;

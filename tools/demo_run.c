@@ -29,6 +29,7 @@
 #define PROGRESS_NS   (200ull * 1000 * 1000)
 #define OPEN_SECONDS  120
 #define NS_PER_SECOND 1000000000ull
+#define NS_PER_MS     1000000ull
 #define ACKS_PER_READ 4096
 
 struct child {
@@ -131,7 +132,7 @@ static bool wait_running(struct demo_run *run, const struct child *child)
 static bool watch_load(struct demo_run *run, const struct child *child)
 {
     uint64_t begin = clock_now_ns();
-    uint64_t deadline = begin + run->seconds * NS_PER_SECOND;
+    uint64_t deadline = begin + run->load_ms * NS_PER_MS;
     uint64_t shown = begin, shown_acked = 0;
     char total[32], rate[32];
     for (;;) {
@@ -140,12 +141,14 @@ static bool watch_load(struct demo_run *run, const struct child *child)
         run->load_ns = now - begin;
         if (end != PIPE_OPEN || atomic_load(&run->shared->state) != DEMO_RUNNING)
             return false;
+        if (run->turn && !run->turn(run->turn_arg, run->acked))
+            return true; /* it lives, and is killed a little earlier */
         if (now >= deadline)
             return true;
         if (now - shown >= PROGRESS_NS) {
             uint64_t per_s = (run->acked_total - shown_acked) * NS_PER_SECOND / (now - shown);
-            cli_progress("%5.1f of %u s  %s transactions acknowledged  %s/s",
-                         (double)run->load_ns / 1e9, run->seconds,
+            cli_progress("%5.1f of %.1f s  %s transactions acknowledged  %s/s",
+                         (double)run->load_ns / 1e9, run->load_ms / 1e3,
                          cli_count(run->acked_total, total), cli_count(per_s, rate));
             shown = now;
             shown_acked = run->acked_total;

@@ -11,8 +11,13 @@
 struct demo_run {
     /* the caller's */
     const char *command, *path;
-    uint32_t writers, seconds;
+    uint32_t writers;
+    uint32_t load_ms;      /* from when its threads run until it is killed */
     bool shared_namespace; /* keel_options.shared */
+    /* Called every few milliseconds while the load runs, with acked as it is then; false ends the
+     * load. May be NULL. */
+    bool (*turn)(void *arg, const uint64_t acked[DEMO_WRITERS_MAX]);
+    void *turn_arg;
 
     /* results */
     struct demo_shared *shared;       /* the worker's last words; until demo_run_end */

@@ -19,7 +19,7 @@ static const struct cli_command COMMANDS[] = {
     {"stats", "what a store in use counts, read from outside", stats_main},
     {"bench", "measure: keel bench --help lists the jobs", bench_main},
     {"report", "pictures of what keel bench --json printed, in one page", report_main},
-    {"crash", "prove durability: crash replay LOG", crash_main},
+    {"crash", "prove durability: crash sim, kill, replay, witness", crash_main},
     {DEMO_WORKER_NAME, NULL, demo_worker_main},
 };
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))

@@ -35,6 +35,16 @@ bad "$KEEL" stats one two
 bad "$KEEL" stats --json --prometheus
 bad "$KEEL" top --interval 1
 bad "$KEEL" top --count 0
+bad "$KEEL" crash
+bad "$KEEL" crash hope
+bad "$KEEL" crash sim --mode 4
+bad "$KEEL" crash sim --jobs 0
+bad "$KEEL" crash kill --load true
+bad "$KEEL" crash kill --min 10 --max 5
+bad "$KEEL" crash witness
+bad "$KEEL" crash witness spy
+bad "$KEEL" crash witness load --to nowhere
+bad "$KEEL" crash witness serve --listen 5
 bad "$KEEL" report
 bad "$KEEL" report "$DIR/x.json"
 bad "$KEEL" bench
@@ -55,7 +65,7 @@ bad "$KEEL" crash bang
 bad "$KEEL" crash replay
 bad "$KEEL" crash replay log --states 0
 
-for command in "" demo probe wal check top stats report bench "bench commit" crash "crash replay"; do
+for command in "" demo probe wal check top stats report bench "bench commit" crash "crash sim" "crash kill" "crash replay" "crash witness" "crash witness load"; do
 	# word splitting is meant
 	# shellcheck disable=SC2086
 	expect 0 "$KEEL" $command --help

@@ -5,15 +5,15 @@
  * each, committed asynchronously, several outstanding. Everything that is drawn comes from the
  * seed, so a world can be run again to the same event.
  */
-#ifndef KEEL_TESTS_SIM_WORLD_H
-#define KEEL_TESTS_SIM_WORLD_H
+#ifndef KEEL_TOOLS_SIM_WORLD_H
+#define KEEL_TOOLS_SIM_WORLD_H
 
 #include <stdbool.h>
 
 #include <keel/keel.h>
 
 #include "base/prng.h"
-#include "tests/sim/model.h"
+#include "tools/sim/model.h"
 
 #define WORLD_CLIENTS   3u
 #define WORLD_STEPS_MAX 6u

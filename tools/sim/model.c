@@ -4,7 +4,7 @@
  * found in another version rules that interval out. One pass over all changes marks where ruled-out
  * intervals begin and end, a running sum says which positions are left.
  */
-#include "tests/sim/model.h"
+#include "tools/sim/model.h"
 
 #include <string.h>
 

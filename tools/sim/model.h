@@ -9,8 +9,8 @@
  * A restart is part of the model: the transactions that did not survive it are dead from then on
  * and must never come back; those that did are promised from then on.
  */
-#ifndef KEEL_TESTS_SIM_MODEL_H
-#define KEEL_TESTS_SIM_MODEL_H
+#ifndef KEEL_TOOLS_SIM_MODEL_H
+#define KEEL_TOOLS_SIM_MODEL_H
 
 #include <stdbool.h>
 #include <stddef.h>

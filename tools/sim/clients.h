@@ -2,8 +2,8 @@
  * The three clients of a world: what they do in a turn. world_run and world_settle of world.h are
  * in the same file.
  */
-#ifndef KEEL_TESTS_SIM_CLIENTS_H
-#define KEEL_TESTS_SIM_CLIENTS_H
+#ifndef KEEL_TOOLS_SIM_CLIENTS_H
+#define KEEL_TOOLS_SIM_CLIENTS_H
 
 struct world;
 

@@ -9,12 +9,12 @@
  * A turn: every client goes as far as it can, the store's upkeep is ticked, the context polled. The
  * clock of the simulation moves only in polls that wait.
  */
-#include "tests/sim/clients.h"
+#include "tools/sim/clients.h"
 
 #include <string.h>
 
 #include "base/assert.h"
-#include "tests/sim/world.h"
+#include "tools/sim/world.h"
 
 #define TURNS_MAX  20000u /* without a commit: the store is stuck */
 #define HOT_PAGES  6u     /* the first ones, changed more often than others */

@@ -5,14 +5,14 @@
  * nothing is written or synced any more, what is in flight reaches the device (as it would behind a
  * dead process), and closing a poisoned store drops its dirty pages.
  */
-#include "tests/sim/world.h"
+#include "tools/sim/world.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
-#include "tests/sim/clients.h"
+#include "tools/sim/clients.h"
 
 void world_violation(struct world *world, const char *format, ...)
 {

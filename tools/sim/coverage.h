@@ -2,8 +2,8 @@
  * What a run of the crash proof has reached. Each kind that must be reached fails the run when it
  * never was: a proof that did not visit a state says nothing about it.
  */
-#ifndef KEEL_TESTS_SIM_COVERAGE_H
-#define KEEL_TESTS_SIM_COVERAGE_H
+#ifndef KEEL_TOOLS_SIM_COVERAGE_H
+#define KEEL_TOOLS_SIM_COVERAGE_H
 
 #include <stdint.h>
 

@@ -15,7 +15,7 @@
  * After a violation nothing is taken apart: the process ends, and a store that is known to be wrong
  * may not even close.
  */
-#include "tests/sim/proof.h"
+#include "tools/sim/proof.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 
 #include "base/assert.h"
 #include "iosched/sim_model.h"
-#include "tests/sim/world.h"
+#include "tools/sim/world.h"
 
 #define LIVES          3u
 #define FIRST_LIFE_MAX 120u /* transactions */

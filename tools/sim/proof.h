@@ -2,13 +2,13 @@
  * The proof for one seed: make a history, cut the power after each of its events in each mode,
  * recover, compare with the model.
  */
-#ifndef KEEL_TESTS_SIM_PROOF_H
-#define KEEL_TESTS_SIM_PROOF_H
+#ifndef KEEL_TOOLS_SIM_PROOF_H
+#define KEEL_TOOLS_SIM_PROOF_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tests/sim/coverage.h"
+#include "tools/sim/coverage.h"
 
 #define PROOF_ANY UINT64_MAX
 
