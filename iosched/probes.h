@@ -21,6 +21,11 @@
 #ifdef KEEL_HAS_PROBES
 #include <sys/sdt.h>
 
+/* Its macros leave the rest of their variadic arguments out, which -Wpedantic is against. */
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
+
 #define PROBE_QUEUED(io)                                                                \
     DTRACE_PROBE5(keel, queued, (io), (io)->private_.cls, (io)->op, (io)->offset_bytes, \
                   (io)->len_bytes)
