@@ -30,7 +30,7 @@ static int try_open(struct world *world, struct keel_err_info *info)
     return rc;
 }
 
-static const struct variant real = {"sync", KEEL_METHOD_SYNC, KEEL_MANUAL};
+static const struct variant real = {"sync", KEEL_METHOD_SYNC, KEEL_MANUAL, .one_device = false};
 
 static void real_world(struct world *world)
 {
