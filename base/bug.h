@@ -29,13 +29,23 @@ X(NO_CAP,        "no-cap",        "nothing holds back what is in flight below RE
 X(COST_BY_COUNT, "cost-by-count", "each request costs the same, whatever its size") \
 X(NO_REJOIN,     "no-rejoin",     "who was idle keeps its old tag, and takes all until it has caught up") \
 X(NO_MERGE,      "no-merge",      "adjacent pages go one by one")
+
+/* Rules of the log's recovery, left out; sim/rules.c must catch them. */
+#define SEEDED_BUGS_OF_RECOVERY(X) \
+X(RULE_PROMISE,  "rule-promise",  "what a block above X promises is not looked at") \
+X(RULE_INFLIGHT, "rule-inflight", "a block may lie any distance above X") \
+X(RULE_SUPER,    "rule-super",    "what the superblock promises is not looked at") \
+X(RULE_CLEAN,    "rule-clean",    "a clean log may end anywhere") \
+X(RULE_READ,     "rule-read",     "an unreadable block ends the log as a torn one does") \
+X(RULE_EPOCH,    "rule-epoch",    "a block of any epoch counts")
 /* clang-format on */
 
 enum seeded_bug {
     SEEDED_BUG_NONE = 0,
 #define SEEDED_BUG_MEMBER(name, text, mistake) SEEDED_BUG_##name,
     SEEDED_BUGS(SEEDED_BUG_MEMBER) SEEDED_BUG_COUNT,
-    SEEDED_BUGS_OF_SCHED(SEEDED_BUG_MEMBER)
+    SEEDED_BUGS_OF_SCHED(SEEDED_BUG_MEMBER) SEEDED_BUGS_OF_RECOVERY(SEEDED_BUG_MEMBER)
+        SEEDED_BUG_END
 #undef SEEDED_BUG_MEMBER
 };
 

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bug.h"
 #include "base/trace.h"
 #include "wal/reader.h"
 #include "wal/recovery_cases.h"
@@ -84,9 +85,9 @@ static void scan_later(struct scan *scan, const struct wal_block_head *head)
     if (head->promise > report->promise_lsn)
         report->promise_lsn = head->promise;
     scan_fact(scan, RECOVERY_FACT_LATER_VALID, 0);
-    if (head->promise > scan->x)
+    if (head->promise > scan->x && !BUG(RULE_PROMISE))
         scan_fact(scan, RECOVERY_FACT_PROMISE_ABOVE, head->lsn);
-    if (head->lsn >= scan->x + scan->super->inflight_bytes)
+    if (head->lsn >= scan->x + scan->super->inflight_bytes && !BUG(RULE_INFLIGHT))
         scan_fact(scan, RECOVERY_FACT_BEYOND_INFLIGHT, head->lsn);
 }
 
@@ -151,9 +152,9 @@ static void scan_conclude(struct scan *scan)
     if (!scan->found)
         scan->x = scan->end > last_first ? scan->end : last_first;
 
-    if (scan->x < super->promise_lsn)
+    if (scan->x < super->promise_lsn && !BUG(RULE_SUPER))
         scan_fact(scan, RECOVERY_FACT_BELOW_SUPER, 0);
-    if (super->clean)
+    if (super->clean && !BUG(RULE_CLEAN))
         scan_fact(scan, RECOVERY_FACT_CLEAN, 0);
     if (super->clean && scan->x == super->end_lsn)
         scan_fact(scan, RECOVERY_FACT_ENDS_AS_CLOSED, 0);
@@ -202,7 +203,10 @@ int wal_scan(struct keel_ctx *ctx, struct keel_wal *wal, struct keel_err_info *i
     report->epoch = wal->super.epochs[wal->super.epoch_count - 1].number;
 
     int rc = scan_pass(&scan, ctx, &reader);
-    if (rc == KEEL_EREAD)
+    if (rc == KEEL_EREAD && BUG(RULE_READ)) {
+        scan.found = true;
+        scan.x = reader.failed_lsn;
+    } else if (rc == KEEL_EREAD)
         scan_fact(&scan, RECOVERY_FACT_READ_ERROR, 0);
     else if (rc != 0) {
         scan_info(&scan, &reader, rc, NULL, info);
