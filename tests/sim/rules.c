@@ -206,11 +206,11 @@ static int end_of_a_clean_log(struct world *world)
 static int unreadable_block(struct world *world)
 {
     static const struct keel_fault fault = {
-        .op = KEEL_OP_READ, .kind = KEEL_FAULT_ERROR, .countdown = 4, .repeat = UINT32_MAX};
+        .op = KEEL_OP_READ, .kind = KEEL_FAULT_ERROR, .countdown = 5, .repeat = UINT32_MAX};
 
     kill_log(world);
     world->options.read_only = true;
-    must(keel_sim_fault(world->sim, &fault)); /* the four reads before are of the superblock */
+    must(keel_sim_fault(world->sim, &fault)); /* the five reads before are of the superblock */
     return KEEL_EREAD;
 }
 
