@@ -60,6 +60,13 @@ static int change_one(struct job *job, struct keel_ctx *ctx, keel_pageno pageno)
     return 0;
 }
 
+static void sleep_ns(uint64_t ns)
+{
+    struct timespec time = {.tv_nsec = (long)ns};
+
+    nanosleep(&time, NULL);
+}
+
 static void *foreground(void *arg)
 {
     struct job *job = arg;
@@ -72,9 +79,8 @@ static void *foreground(void *arg)
         uint64_t begin_ns = clock_now_ns();
         rc = change_one(job, ctx, prng_below(&prng, job->pages));
         hist_record(&job->latency[phase], clock_now_ns() - begin_ns);
-        /* One change every few microseconds: a load, not a competitor for the memory bus. */
-        for (uint64_t at = clock_now_ns(); clock_now_ns() - at < 5000;)
-            ;
+        /* Some ten thousand a second: a load, not a competitor for the two processors. */
+        sleep_ns(50000);
     }
     atomic_store(&job->error, rc);
     if (rc == 0)
@@ -94,22 +100,6 @@ static int dirty_all(struct job *job)
     return 0;
 }
 
-static int write_back(struct job *job, keel_lsn cut)
-{
-    struct scene *scene = &job->scene;
-
-    while (keel_pagecache_rec_lsn_min(scene->cache) < cut) {
-        int rc;
-        do {
-            rc = keel_pagecache_writeback(scene->ctx, scene->cache, cut, 0, true);
-        } while (rc > 0);
-        if (rc < 0)
-            return rc;
-        keel_pagecache_wait_any(scene->cache);
-    }
-    return 0;
-}
-
 static int measure(struct job *job, struct bench_round *ret)
 {
     struct bench_counts *counts = &job->report->counts;
@@ -121,7 +111,7 @@ static int measure(struct job *job, struct bench_round *ret)
     keel_ctx_stats(job->scene.ctx, &ctx_before);
     uint64_t allocations = malloc_count(), cpu = proc_cpu_ns(), begin_ns = clock_now_ns();
     atomic_store(&job->phase, 1);
-    int rc = write_back(job, cut);
+    int rc = scene_write_all(&job->scene, cut);
     uint64_t ns = clock_now_ns() - begin_ns;
     atomic_store(&job->phase, 2);
     cpu = proc_cpu_ns() - cpu;
@@ -142,13 +132,6 @@ static int measure(struct job *job, struct bench_round *ret)
     return rc;
 }
 
-static void sleep_ns(uint64_t ns)
-{
-    struct timespec time = {.tv_nsec = (long)ns};
-
-    nanosleep(&time, NULL);
-}
-
 static int checkpoint_round(struct bench_run *run)
 {
     struct job *job = run->state;
@@ -167,14 +150,14 @@ static int checkpoint_round(struct bench_run *run)
     pthread_join(job->thread, NULL);
     rc = rc ? rc : atomic_load(&job->error);
     /* What the foreground left is not the peer's to wait for. */
-    rc = rc ? rc : scene_write_all(&job->scene);
+    rc = rc ? rc : scene_write_all(&job->scene, KEEL_LSN_MAX);
     if (rc)
         return cli_error(job->config->command, "checkpoint", rc, NULL);
     ours->count++;
     job->before.rounds[job->before.count++].lat = bench_lat_of(&job->latency[0]);
     job->during.rounds[job->during.count++].lat = bench_lat_of(&job->latency[1]);
     hist_merge(&job->report->latency, &job->latency[1]);
-    path_report_fill(&job->report->path, job->scene.ctx, NULL);
+    scene_path(&job->scene, &job->report->path);
     return 0;
 }
 
@@ -277,8 +260,11 @@ const struct bench_job bench_job_checkpoint = {
     .name = "checkpoint",
     .summary = "every page of a cache written back while a thread goes on changing pages",
     .unit = "page",
-    .takes = BENCH_DATA | BENCH_BS | BENCH_METHOD | BENCH_IOPOLL,
-    .defaults = {.threads = 1, .bs_bytes = KEEL_IO_BYTES_MAX, .data_bytes = UINT64_C(512) << 20},
+    .takes = BENCH_DATA | BENCH_BS | BENCH_METHOD | BENCH_IOPOLL | BENCH_SCHED,
+    .defaults = {.threads = 1,
+                 .sched = BENCH_SCHED_ADAPTIVE,
+                 .bs_bytes = KEEL_IO_BYTES_MAX,
+                 .data_bytes = UINT64_C(512) << 20},
     .peers = peers,
     .begin = checkpoint_begin,
     .round = checkpoint_round,

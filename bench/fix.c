@@ -248,7 +248,7 @@ static int fix_round(struct bench_run *run)
     /* Those of the threads and of this function itself included. */
     job->report->counts.allocations += malloc_count() - allocations;
     job->report->counts.allocation_ops = job->report->counts.ops;
-    path_report_fill(&job->report->path, job->scene.ctx, NULL);
+    scene_path(&job->scene, &job->report->path);
     return 0;
 }
 
@@ -416,6 +416,7 @@ const struct bench_job bench_job_fix = {
     .unit = "access",
     .takes = BENCH_THREADS | BENCH_CACHE | BENCH_DIST | BENCH_MODE,
     .defaults = {.threads = 1,
+                 .sched = BENCH_SCHED_ADAPTIVE,
                  .seconds = 2,
                  .cache_bytes = UINT64_C(1) << 30,
                  .mode = BENCH_MODE_OPTIMISTIC},

@@ -131,6 +131,7 @@ extern const struct bench_job bench_job_fix;
 extern const struct bench_job bench_job_lookup;
 extern const struct bench_job bench_job_scan;
 extern const struct bench_job bench_job_checkpoint;
+extern const struct bench_job bench_job_evict;
 extern const struct bench_job bench_job_acommit;
 extern const struct bench_job bench_job_append;
 extern const struct bench_job bench_job_sync;

@@ -18,6 +18,7 @@ const struct bench_job *const bench_jobs[] = {
     &bench_job_lookup,
     &bench_job_scan,
     &bench_job_checkpoint,
+    &bench_job_evict,
     &bench_job_ladder,
     &bench_job_map,
     &bench_job_ycsb,

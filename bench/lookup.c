@@ -329,7 +329,7 @@ static int lookup_round(struct bench_run *run)
     if (rc)
         return cli_error(job->config->command, "look-up", rc, NULL);
     ours->count++;
-    path_report_fill(&job->report->path, job->scene.ctx, NULL);
+    scene_path(&job->scene, &job->report->path);
     /* Reads that are under way end before a peer begins. */
     while (keel_ctx_poll(job->scene.ctx, 0, 1000000) > 0)
         ;
@@ -432,8 +432,10 @@ const struct bench_job bench_job_lookup = {
     .name = "lookup",
     .summary = "point look-ups past memory, one thread, many under way",
     .unit = "look-up",
-    .takes = BENCH_DEPTH | BENCH_CACHE | BENCH_DATA | BENCH_DIST | BENCH_METHOD | BENCH_IOPOLL,
+    .takes = BENCH_DEPTH | BENCH_CACHE | BENCH_DATA | BENCH_DIST | BENCH_METHOD | BENCH_IOPOLL |
+             BENCH_SCHED,
     .defaults = {.threads = 1,
+                 .sched = BENCH_SCHED_ADAPTIVE,
                  .depth = 128,
                  .cache_bytes = UINT64_C(64) << 20,
                  .data_bytes = UINT64_C(512) << 20},

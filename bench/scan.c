@@ -153,7 +153,7 @@ static int scan_round(struct bench_run *run)
     counts->ops += job->pages;
     counts->allocation_ops += job->pages;
     counts->enters += after.enters - before.enters;
-    path_report_fill(&job->report->path, job->scene.ctx, NULL);
+    scene_path(&job->scene, &job->report->path);
     return 0;
 }
 
@@ -235,8 +235,10 @@ const struct bench_job bench_job_scan = {
     .name = "scan",
     .summary = "every page in order through a stream, and what it does to others",
     .unit = "page",
-    .takes = BENCH_CACHE | BENCH_DATA | BENCH_DIST | BENCH_METHOD | BENCH_IOPOLL | BENCH_DEPTH,
+    .takes = BENCH_CACHE | BENCH_DATA | BENCH_DIST | BENCH_METHOD | BENCH_IOPOLL | BENCH_SCHED |
+             BENCH_DEPTH,
     .defaults = {.threads = 1,
+                 .sched = BENCH_SCHED_ADAPTIVE,
                  .depth = 16,
                  .cache_bytes = UINT64_C(64) << 20,
                  .data_bytes = UINT64_C(640) << 20},

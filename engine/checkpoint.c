@@ -145,6 +145,9 @@ static int step_write(struct keel_store *store, struct keel_ctx *ctx, enum check
     if (started < 0 && started != KEEL_PENDING && started != KEEL_EFULL)
         return give_up(store, started);
 
+    /* The smallest recLSN is a look at every frame: not while there is something to wait for. */
+    if (wait == CHECKPOINT_WAIT && started > 0 && keel_pagecache_wait_any(store->cache))
+        return 1;
     if (keel_pagecache_rec_lsn_min(store->cache) >= cp->cut) {
         move(cp, CHECKPOINT_SYNC);
         return 1;

@@ -77,7 +77,8 @@ struct keel_pagecache {
     /* under pool_lock (rank LEAF) */
     struct lock pool_lock;
     struct list chunks_idle;
-    struct list chunks_busy; /* in the order in which they were queued */
+    _Atomic uint32_t idle_count; /* of chunks; may be read without the lock */
+    struct list chunks_busy;     /* in the order in which they were queued */
     struct pc_chunk *chunks;
     uint32_t *chunk_frames;
 

@@ -1,11 +1,8 @@
 /*
  * The free list, and the clock that fills it.
  *
- * Second chance in batches: the hand goes over the frames; a page that is not marked gets its mark,
- * a page that still has it at the next visit is evicted. A fix takes the mark away, so the hit path
- * stores nothing beyond the latch that it takes anyway. A page enters marked and fresh, and its
- * first fix takes only the freshness away: what is used once goes at the first visit, so a scan
- * flows through without driving out what is used again.
+ * Second chance in batches: the hand goes over the frames; policy.h says what it does to each. The
+ * hit path stores nothing beyond the latch that it takes anyway.
  *
  * Who needs a frame and finds the list empty evicts a batch itself; with nothing but changed pages
  * left it writes some back and waits for any write or read in flight, on whatever context (I6).
@@ -147,7 +144,7 @@ bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame, bool
     uint64_t value;
     pc_word *word = evictable(frame, &value);
 
-    if (!word || (!hot && !(value & PC_WORD_MARK)) || !evict_seen(frame, word, value))
+    if (!word || (!hot && !pc_policy_used_once(value)) || !evict_seen(frame, word, value))
         return false;
     pc_count(&cache->evictions, 1);
     return true;
@@ -163,10 +160,10 @@ static bool visit(struct keel_pagecache *cache, struct keel_frame *frame)
     pc_word *word = evictable(frame, &value);
     if (!word)
         return false;
-    if (!(value & PC_WORD_MARK) || (value & PC_WORD_FRESH)) {
+    uint64_t next = value;
+    if (!pc_policy_visit(&next)) {
         /* A failed or lost race leaves the mark to the next visit. */
-        uint64_t marked = (value & ~PC_WORD_FRESH) | PC_WORD_MARK;
-        atomic_compare_exchange_strong_explicit(word, &value, marked, memory_order_relaxed,
+        atomic_compare_exchange_strong_explicit(word, &value, next, memory_order_relaxed,
                                                 memory_order_relaxed);
         return false;
     }

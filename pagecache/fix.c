@@ -164,7 +164,7 @@ static void frame_read(struct keel_pagecache *cache, struct keel_frame *frame, i
     if (rc == 0) {
         KEEL_INV(P4, pc_page_pageno(page) == pageno && pc_page_space(page) == space->id);
         atomic_store_explicit(&frame->page_lsn, pc_page_lsn(page), memory_order_relaxed);
-        next = pc_word_make(frame->index, PC_WORD_MARK | PC_WORD_FRESH);
+        next = pc_word_make(frame->index, pc_policy_loaded());
         pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_CLEAN);
     } else {
         frame->fail_code = rc;
@@ -418,11 +418,11 @@ static int fix_resident(struct fix *fix, uint64_t value)
     struct keel_frame *frame = &fix->space->cache->frames[index];
 
     if (fix->mode == KEEL_FIX_SHARED) {
-        if (!pc_latch_shared(fix->word, value, pc_word_used(value)))
+        if (!pc_latch_shared(fix->word, value, pc_policy_used(value)))
             return FIX_AGAIN;
         return fix_held(fix, index, KEEL_FIX_SHARED);
     }
-    if (!pc_latch_exclusive(fix->word, value, pc_word_used(value)))
+    if (!pc_latch_exclusive(fix->word, value, pc_policy_used(value)))
         return FIX_AGAIN;
     KEEL_DCHECK(!frame->void_private);
     pc_frame_check(frame);

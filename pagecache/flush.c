@@ -110,6 +110,8 @@ static struct pc_chunk *chunk_take(struct flush *flush)
 
     lock_acquire(&cache->pool_lock);
     struct list *link = list_pop_head(&cache->chunks_idle);
+    if (link)
+        atomic_fetch_sub_explicit(&cache->idle_count, 1, memory_order_relaxed);
     lock_release(&cache->pool_lock);
     if (!link)
         return NULL;
@@ -128,6 +130,7 @@ static void chunk_put(struct pc_chunk *chunk)
     if (list_linked(&chunk->link))
         list_remove(&chunk->link);
     list_push_tail(&cache->chunks_idle, &chunk->link);
+    atomic_fetch_add_explicit(&cache->idle_count, 1, memory_order_relaxed);
     /* release: pairs with keel_pagecache_wait_any, which then sees the frames' states */
     atomic_fetch_add_explicit(&chunk->uses, 1, memory_order_release);
     lock_release(&cache->pool_lock);
@@ -315,8 +318,13 @@ static keel_lsn collect(struct flush *flush)
 {
     struct keel_pagecache *cache = flush->cache;
     uint32_t most = flush->budget - flush->started;
+    uint32_t idle = atomic_load_explicit(&cache->idle_count, memory_order_relaxed);
     keel_lsn lsn_max = 0;
 
+    /* No more than there is room for: what the hand has passed it sees again a round later. */
+    if ((uint64_t)idle * cache->chunk_pages < most)
+        most = idle * cache->chunk_pages;
+    flush->full = idle == 0;
     flush->seed_count = 0;
     while (flush->visits > 0 && flush->seed_count < PC_SEEDS_MAX && flush->seed_count < most) {
         flush->visits--;

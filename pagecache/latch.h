@@ -28,9 +28,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <keel/pagehit.h>
-
 #include "base/assert.h"
+#include "pagecache/policy.h"
 
 typedef _Atomic uint64_t pc_word;
 
@@ -81,12 +80,6 @@ static inline bool pc_word_sharable(uint64_t value)
     return pc_word_resident(value) && pc_word_latch(value) < PC_LATCH_SHARED;
 }
 
-/* The value with this use noted for the clock. */
-static inline uint64_t pc_word_used(uint64_t value)
-{
-    return value & ~(value & PC_WORD_FRESH ? PC_WORD_FRESH : PC_WORD_MARK);
-}
-
 /*
  * What an exclusive holder stores into the page comes after the latch, also for those who look
  * without one: pairs with the fence in keel_peek_valid. ThreadSanitizer knows no fences; what they
@@ -101,7 +94,7 @@ static inline void pc_fence_change(void)
 
 /*
  * Take the latch if *word still is `value`, which must allow it; false: it changed. The caller has
- * chosen pc_word_used(value) or value for `base`, that is whether this counts as a use.
+ * chosen pc_policy_used(value) or value for `base`, that is whether this counts as a use.
  */
 static inline bool pc_latch_shared(pc_word *word, uint64_t value, uint64_t base)
 {

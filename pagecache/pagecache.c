@@ -91,6 +91,7 @@ static void chunks_init(struct keel_pagecache *cache, char *copies)
         chunk->frames = cache->chunk_frames + (size_t)i * cache->chunk_pages;
         pc_chunk_init(chunk);
         list_push_tail(&cache->chunks_idle, &chunk->link);
+        atomic_fetch_add_explicit(&cache->idle_count, 1, memory_order_relaxed);
     }
 }
 

@@ -28,8 +28,8 @@ void keel_page_used_private_(uint64_t *at, uint64_t value)
 {
     pc_word *word = (pc_word *)at;
 
-    atomic_compare_exchange_strong_explicit(word, &value, pc_word_used(value), memory_order_relaxed,
-                                            memory_order_relaxed);
+    atomic_compare_exchange_strong_explicit(word, &value, pc_policy_used(value),
+                                            memory_order_relaxed, memory_order_relaxed);
 }
 
 /*

@@ -3,6 +3,7 @@
  */
 #include "bench/lib/scene.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -17,7 +18,18 @@ static int open_file(const struct bench_run *run, uint64_t file_bytes, struct sc
     if (access(scene->path, F_OK))
         options.create_bytes = file_bytes;
     int rc = keel_device_open(scene->ctx, scene->path, &options, &info, &scene->device);
+    if (!rc)
+        rc = bench_sched_set(scene->device, run->options->sched);
     return rc ? cli_error(run->options->command, scene->path, rc, &info) : 0;
+}
+
+void scene_path(const struct scene *scene, struct path_report *ret)
+{
+    struct keel_sched_options sched;
+
+    path_report_fill(ret, scene->ctx, NULL);
+    keel_sched_get(scene->device, &sched);
+    snprintf(ret->sched, sizeof(ret->sched), "%s", keel_sched_mode_name(sched.mode));
 }
 
 static int open_cache(const struct bench_run *run, uint64_t cache_bytes, keel_pageno pages,
@@ -57,15 +69,19 @@ int scene_open(const struct bench_run *run, uint64_t file_bytes, uint64_t cache_
     return rc;
 }
 
-int scene_write_all(struct scene *scene)
+int scene_write_all(struct scene *scene, keel_lsn below)
 {
-    while (keel_pagecache_rec_lsn_min(scene->cache) != KEEL_LSN_MAX) {
-        int rc = keel_pagecache_writeback(scene->ctx, scene->cache, KEEL_LSN_MAX, 0, true);
+    for (;;) {
+        int rc = keel_pagecache_writeback(scene->ctx, scene->cache, below, 0, true);
         if (rc < 0)
             return rc;
-        keel_pagecache_wait_any(scene->cache);
+        /* Only when nothing is in flight: the smallest recLSN is a look at every frame. */
+        if (keel_pagecache_wait_any(scene->cache) || rc > 0)
+            continue;
+        if (keel_pagecache_rec_lsn_min(scene->cache) >= below)
+            return 0;
+        sched_yield(); /* latched by another thread */
     }
-    return 0;
 }
 
 int scene_make_pages(struct scene *scene, keel_pageno pages,
@@ -81,7 +97,7 @@ int scene_make_pages(struct scene *scene, keel_pageno pages,
         keel_page_dirty(&page, 0, 1);
         keel_page_unfix(&page);
     }
-    return scene_write_all(scene);
+    return scene_write_all(scene, KEEL_LSN_MAX);
 }
 
 void scene_close(struct scene *scene)

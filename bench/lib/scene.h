@@ -31,8 +31,12 @@ int scene_make_pages(struct scene *scene, keel_pageno pages,
                      void (*fill)(const void *arg, void *data, keel_pageno pageno),
                      const void *arg);
 
-/* Write every changed page. 0 or a negative code. */
-int scene_write_all(struct scene *scene);
+/* What the transfers went by. */
+void scene_path(const struct scene *scene, struct path_report *ret);
+
+/* Write every page that was changed and has a recLSN below, as a checkpoint does. 0 or a negative
+ * code. */
+int scene_write_all(struct scene *scene, keel_lsn below);
 
 /* Dirty pages are dropped. */
 void scene_close(struct scene *scene);

@@ -75,9 +75,9 @@ Test(latch, first_use_of_a_fresh_page_leaves_the_mark_and_the_second_takes_it)
 {
     uint64_t value = pc_word_make(7, PC_WORD_MARK | PC_WORD_FRESH);
 
-    value = pc_word_used(value);
+    value = pc_policy_used(value);
     cr_assert_eq(value, pc_word_make(7, PC_WORD_MARK));
-    value = pc_word_used(value);
+    value = pc_policy_used(value);
     cr_assert_eq(value, pc_word_make(7, 0));
 }
 
