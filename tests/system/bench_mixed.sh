@@ -1,0 +1,12 @@
+#!/bin/sh
+# keel bench mixed: every phase is there, and write-back is counted.
+. "$(dirname "$0")/common.inc"
+need python3
+
+expect 0 "$KEEL" bench mixed --seconds 1 --rounds 1 --data 64m --depth 4 --path "$DIR" --json
+[ "$(json "$DIR/out" 'j["result"]["ops_per_s"] > 0 and j["result"]["idle_lat_ns"]["p50"] > 0 and j["result"]["off_lat_ns"]["p50"] > 0')" = True ] ||
+	fail "no commits: $(json "$DIR/out" 'j["result"]["idle_lat_ns"]')"
+[ "$(json "$DIR/out" 'j["result"]["writeback_ratio"] > 0 and j["result"]["off_writeback_ratio"] > 0')" = True ] ||
+	fail "no write-back"
+[ "$(json "$DIR/out" 'sorted(set(p["phase"] for p in j["result"]["series"])) == ["adaptive", "alone", "idle", "off"] and len(j["result"]["weights"]) >= 3')" = True ] ||
+	fail "phases"
