@@ -351,6 +351,34 @@ static bool reserved(const struct sched *sched, uint32_t cls)
            sched->classes[cls].reserve_at <= sched->now_ns;
 }
 
+/* What each waiting class below the log is held back by. One that would fit into what is left of
+ * the cap or the budget does not overtake one that waits there with a smaller tag: else small
+ * requests would take all. */
+static void find_holds(const struct sched *sched, const struct sched_flow flows[],
+                       const struct sched_others *others, enum sched_hold holds[])
+{
+    uint64_t for_all = UINT64_MAX, for_lower = UINT64_MAX;
+
+    for (uint32_t cls = KEEL_CLASS_READ; cls < KEEL_CLASS_COUNT; cls++) {
+        if (flows[cls].waiting == 0)
+            continue;
+        holds[cls] = hold_of(sched, cls, &flows[cls], others);
+        if (holds[cls] == SCHED_HOLD_BUDGET && flows[cls].start < for_all)
+            for_all = flows[cls].start;
+        if (holds[cls] == SCHED_HOLD_CAP && flows[cls].start < for_lower)
+            for_lower = flows[cls].start;
+    }
+    if (for_all == UINT64_MAX && for_lower == UINT64_MAX)
+        return;
+    for (uint32_t cls = KEEL_CLASS_READ; cls < KEEL_CLASS_COUNT; cls++) {
+        const struct sched_flow *flow = &flows[cls];
+        if (flow->waiting > 0 && holds[cls] == SCHED_GO && !expired(sched, cls, flow) &&
+            !reserved(sched, cls) &&
+            (flow->start > for_all || (sched_is_lower(cls) && flow->start > for_lower)))
+            holds[cls] = SCHED_HOLD_TURN;
+    }
+}
+
 uint32_t sched_pick(const struct sched *sched, const struct sched_flow flows[KEEL_CLASS_COUNT],
                     const struct sched_others *others, enum sched_hold holds[KEEL_CLASS_COUNT])
 {
@@ -366,13 +394,11 @@ uint32_t sched_pick(const struct sched *sched, const struct sched_flow flows[KEE
         best_rank = 2;
         best_key = flows[KEEL_CLASS_WAL].start;
     }
+    find_holds(sched, flows, others, holds);
     /* Ranks: 0 has waited too long, the longest first; 1 below its reservation; 2 by tag. */
     for (uint32_t cls = KEEL_CLASS_READ; cls < KEEL_CLASS_COUNT; cls++) {
         const struct sched_flow *flow = &flows[cls];
-        if (flow->waiting == 0)
-            continue;
-        holds[cls] = hold_of(sched, cls, flow, others);
-        if (holds[cls] != SCHED_GO)
+        if (flow->waiting == 0 || holds[cls] != SCHED_GO)
             continue;
         uint32_t rank = expired(sched, cls, flow) ? 0 : reserved(sched, cls) ? 1 : 2;
         uint64_t key = rank == 0   ? flow->head_since_ns

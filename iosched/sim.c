@@ -41,9 +41,17 @@ struct keel_sim *sim_new(struct sim_pool *pool, const struct keel_sim_options *o
     sim->latency_ns_min = options->latency_ns_min;
     sim->latency_ns_max = options->latency_ns_max;
     sim->bytes_max = options->bytes_max;
+    sim->serves = options->bytes_per_s > 0;
+    sim->bytes_per_s = options->bytes_per_s;
     prng_seed(&sim->prng, options->seed);
     sim_pool_get(pool);
     return sim;
+}
+
+void keel_sim_set_rate(struct keel_sim *sim, uint64_t bytes_per_s)
+{
+    KEEL_ASSERT(sim->serves && bytes_per_s > 0);
+    sim->bytes_per_s = bytes_per_s;
 }
 
 uint64_t sim_draw_latency(struct keel_sim *sim)

@@ -15,6 +15,7 @@
 
 #include "base/trace.h"
 
+#define SERVICE_NS  2000u /* of each command, on a disk that serves one after the other */
 #define SLOW_FACTOR 1000u
 
 /* ---------------------------------------------------------------- queue of completions */
@@ -389,7 +390,14 @@ void sim_submit(struct keel_sim *sim, struct sim_cmd *cmd)
     sim_start(sim, cmd);
     if (cmd->fault == KEEL_FAULT_SLOW)
         latency_ns *= SLOW_FACTOR;
-    queue_push(sim, cmd, sim->now_ns + latency_ns);
+    uint64_t served_ns = sim->now_ns;
+    if (sim->serves) {
+        if (sim->free_ns < sim->now_ns)
+            sim->free_ns = sim->now_ns;
+        sim->free_ns += SERVICE_NS + cmd->len * 1000000000ull / sim->bytes_per_s;
+        served_ns = sim->free_ns;
+    }
+    queue_push(sim, cmd, served_ns + latency_ns);
 }
 
 /* ---------------------------------------------------------------- complete */

@@ -107,11 +107,14 @@ struct keel_sim {
     bool history;
     uint32_t latency_ns_min, latency_ns_max;
     uint64_t bytes_max;
+    bool serves;       /* commands wait for each other */
     uint64_t seq_base; /* sequences of what was there at event 0 are not above this */
 
     /* live state */
     struct prng prng;
     uint64_t now_ns;
+    uint64_t bytes_per_s; /* where it serves */
+    uint64_t free_ns;     /* when the disk has served what it has been given */
     uint64_t events;
     uint64_t bytes_used;
     struct sim_dir dir;

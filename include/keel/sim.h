@@ -45,6 +45,10 @@ struct keel_sim_options {
     uint32_t latency_ns_min, latency_ns_max; /* of a command; 0,0 = 10,000 to 200,000 */
     bool history;                            /* keep every write, for keel_sim_cut */
     uint64_t bytes_max; /* all files together (full disk: KEEL_ENOSPACE); 0 = 1 GiB */
+    /* > 0: all files lie on one disk that serves commands one after the other, in the order in
+     * which they came, at this rate and 2 us for each; latency comes on top of that. 0: commands do
+     * not wait for each other. */
+    uint64_t bytes_per_s;
 };
 #define KEEL_SIM_OPTIONS_DEFAULT                \
     {                                           \
@@ -65,6 +69,9 @@ KEEL_PUBLIC void keel_sim_destroy(struct keel_sim *sim);
  * this one is a point at which the power can be cut.
  */
 KEEL_PUBLIC uint64_t keel_sim_events(const struct keel_sim *sim);
+
+/* From now on the disk serves at this rate; only where options.bytes_per_s was not 0, and not 0. */
+KEEL_PUBLIC void keel_sim_set_rate(struct keel_sim *sim, uint64_t bytes_per_s);
 
 /* The simulation's clock. It moves when a context waits, to the next completion; by a microsecond
  * for each turn that does not wait; and by a latency for each operation on names. */
