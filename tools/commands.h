@@ -8,6 +8,7 @@
 int demo_main(int argc, const char **argv);
 int probe_main(int argc, const char **argv);
 int wal_main(int argc, const char **argv);
+int calibrate_main(int argc, const char **argv);
 int check_main(int argc, const char **argv);
 int stats_main(int argc, const char **argv);
 int top_main(int argc, const char **argv);

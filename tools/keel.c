@@ -14,6 +14,7 @@ static const struct cli_command COMMANDS[] = {
     {"demo", "run durable transactions, kill the process, recover, verify every one", demo_main},
     {"probe", "what this machine offers and what keel would choose", probe_main},
     {"wal", "look at a log: wal dump LOG, wal verify LOG", wal_main},
+    {"calibrate", "measure a disk: its profile as JSON, with a picture", calibrate_main},
     {"check", "checksums and structure of every page of a store", check_main},
     {"top", "what a store in use is doing, live", top_main},
     {"stats", "what a store in use counts, read from outside", stats_main},

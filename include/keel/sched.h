@@ -16,7 +16,7 @@
  * Costs are in nanoseconds of the disk's time: what one request takes away from the others when the
  * disk is saturated. They come from a profile (`keel calibrate`), or from a built-in guess.
  *
- * All functions may be called from any thread; they do not block.
+ * All functions may be called from any thread; they do not block but where it says so.
  */
 #ifndef KEEL_SCHED_H
 #define KEEL_SCHED_H
@@ -75,6 +75,10 @@ struct keel_sched_costs {
 };
 KEEL_PUBLIC void keel_sched_costs_get(const struct keel_device *device,
                                       struct keel_sched_costs *ret);
+/* Read them out of a profile that `keel calibrate` wrote. KEEL_ENOTFOUND, KEEL_EFORMAT, -errno,
+ * -ENOMEM; *ret is written on success alone. Reads a file: blocks. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_sched_costs_load(const char *path,
+                                                      struct keel_sched_costs *ret);
 /* KEEL_EOPTION: out of range or order, nothing was changed. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_sched_costs_set(struct keel_device *device,
                                                      const struct keel_sched_costs *costs);
