@@ -223,6 +223,7 @@ static int alloc_ctx(const struct keel_ctx_options *options, struct keel_ctx **r
     ctx->kind = options->kind;
     ctx->fixed = options->fixed;
     ctx->iopoll = options->iopoll;
+    ctx->hybrid = options->hybrid;
     ctx->restricted = options->restricted;
     ctx->raw_allowed = options->restricted == KEEL_OFF || options->raw_ops_count > 0;
     ctx->sim = options->sim;

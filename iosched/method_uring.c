@@ -1,10 +1,10 @@
 /*
  * The uring method: reads, writes and syncs of files and block devices through io_uring.
  *
- * The polled data ring takes reads and plain writes; on the sync ring, which takes everything, are
- * also durable writes (a worker of the kernel finishes those, and a spinning reaper would keep the
- * processor from it), linked pairs, syncs and ranges. See uring_loop.c for the pair and the way
- * through it.
+ * The polled data ring takes reads and plain writes, and durable ones to a disk with FUA, where
+ * they are one command. On the sync ring, which takes everything, are the other durable writes (a
+ * worker of the kernel finishes those, and a spinning reaper would keep the processor from it),
+ * linked pairs, syncs and ranges. See uring_loop.c for the pair and the way through it.
  */
 #include <fcntl.h>
 
@@ -69,8 +69,10 @@ static struct uring_ring *ring_for(struct keel_ctx *ctx, const struct keel_io *i
     struct uring_method *method = ctx->method_data;
     struct uring_ring *data = NULL;
     bool transfer = step->op == KEEL_OP_READ || step->op == KEEL_OP_WRITE;
+    /* One write with FUA, without a worker of the kernel: on a disk itself that has FUA. */
+    bool fua = io->device && io->device->info.is_block && io->device->info.fua;
 
-    if (transfer && !step->dsync && !step->link_sync &&
+    if (transfer && (!step->dsync || fua) && !step->link_sync &&
         step->len_bytes <= io->device->info.max_transfer)
         data = uring_data_ring(ctx, io->device);
     return data ? data : &method->sync;

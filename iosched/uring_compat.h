@@ -33,6 +33,10 @@ X(SUBMIT_ALL, "5.18")
 #define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6 */
 #endif
 
+#ifndef IORING_SETUP_HYBRID_IOPOLL
+#define IORING_SETUP_HYBRID_IOPOLL (1U << 17) /* 6.13; with IOPOLL */
+#endif
+
 /* Does the kernel have a set-up flag? Asked by setting a small ring up, and closing it. */
 static inline bool uring_kernel_has(uint32_t flag)
 {

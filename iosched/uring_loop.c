@@ -105,6 +105,7 @@ static int open_ring(const struct keel_ctx *ctx, struct uring_ring *ring, bool p
     struct uring_shape shape = {.entries = sq_entries(ctx),
                                 .completions = 4 * ctx->depth,
                                 .polled = polled,
+                                .hybrid = polled && ctx->path.hybrid,
                                 .commands = method->carrier->commands,
                                 .restricted = ctx->restricted != KEEL_OFF};
 
@@ -212,10 +213,19 @@ static bool open_data(struct keel_ctx *ctx, struct uring_method *method)
         return false;
 
     method->data_tried = true;
+    ctx->path.hybrid =
+        ctx->hybrid && uring_kernel_has(IORING_SETUP_IOPOLL | IORING_SETUP_HYBRID_IOPOLL);
+    if (ctx->hybrid && !ctx->path.hybrid) {
+        ios_ctx_why(ctx, "no IORING_SETUP_HYBRID_IOPOLL (kernel before 6.13)");
+        if (ctx->iopoll == KEEL_REQUIRED)
+            return false;
+        why = why_text(ctx);
+    }
     int rc = open_ring(ctx, &method->data, true, &rules, &why);
     if (rc) {
         ios_ctx_why(ctx, "no polled ring: %s",
                     rc == KEEL_EMETHOD ? "it would lack what is required" : strerror(-rc));
+        ctx->path.hybrid = false;
         return false;
     }
     ctx->path.restricted = ctx->path.restricted && method->data.restricted;

@@ -56,6 +56,7 @@ static int setup_with(struct uring_ring *ring, const struct uring_shape *shape, 
         for (unsigned i = 0; i < rungs; i++)
             params.flags |= rung_wanted(shape, i) ? ladder[i].flag : 0;
         params.flags |= ring->polled ? IORING_SETUP_IOPOLL : 0;
+        params.flags |= shape->hybrid ? IORING_SETUP_HYBRID_IOPOLL : 0;
         params.flags |= shape->commands ? IORING_SETUP_SQE128 | IORING_SETUP_CQE32 : 0;
         rc = setup(entries, &ring->io, &params);
         if (rc == 0) {

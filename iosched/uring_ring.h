@@ -69,6 +69,7 @@ struct uring_shape {
     uint32_t entries;     /* submission entries at most; 16 at least */
     uint32_t completions; /* room for them */
     bool polled;
+    bool hybrid;     /* polled: sleep before polling */
     bool commands;   /* SQE128 and CQE32, which passthrough needs */
     bool restricted; /* disabled until uring_ring_enable(), so that it can be restricted */
 };

@@ -90,6 +90,9 @@ struct keel_ctx_options {
     enum keel_ctx_kind kind; /* KEEL_CTX_THREAD */
     enum keel_want fixed;    /* registered buffers and files; KEEL_PREFERRED */
     enum keel_want iopoll;   /* polled data ring; KEEL_PREFERRED */
+    bool hybrid;             /* the polled ring sleeps for half of what a request takes before it
+                              * polls (Linux 6.13): less processor time, a little later. Where the
+                              * kernel has it not: refused with iopoll = REQUIRED, else said */
     uint32_t depth;          /* most requests in flight, 8 to 4096; 0 = 256 */
     uint32_t queue_max;      /* most requests queued behind them; 0 = 16384 */
     struct keel_sim *sim;    /* KEEL_METHOD_SIM only: borrowed until keel_ctx_close */
@@ -144,6 +147,7 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_fd(struct keel_ctx *ctx);
 struct keel_ctx_path {
     const char *method; /* "uring", "nvme", "sync", "sim" */
     bool iopoll;        /* data ring is polled */
+    bool hybrid;        /* and sleeps before it polls */
     bool fixed_buffers; /* at least one arena chunk is registered */
     bool fixed_files;
     bool restricted;      /* every ring takes only what keel uses, and raw_ops */

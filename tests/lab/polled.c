@@ -147,6 +147,8 @@ static uint64_t interrupts(void)
     return sum;
 }
 
+static bool hybrid; /* asked for */
+
 static int open_load(struct load *load, const char *path, enum keel_want iopoll)
 {
     struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
@@ -158,6 +160,7 @@ static int open_load(struct load *load, const char *path, enum keel_want iopoll)
     prng_seed(&load->prng, 1);
     options.method = KEEL_METHOD_URING;
     options.iopoll = iopoll;
+    options.hybrid = hybrid;
     int rc = keel_ctx_open(&options, &load->ctx);
     if (rc == 0)
         rc = keel_arena_create(ARENA_BYTES, &load->arena);
@@ -237,8 +240,9 @@ static int run_interrupts(const char *path)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: lab_polled PATH\n");
+    hybrid = argc == 3 && strcmp(argv[2], "hybrid") == 0;
+    if (argc != 2 && !hybrid) {
+        fprintf(stderr, "usage: lab_polled PATH [hybrid]\n");
         return 2;
     }
     return run_polled(argv[1]) || run_interrupts(argv[1]);
