@@ -185,9 +185,14 @@ void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), cons
 
 /* ------------------------------------------------------------- dispatch.c */
 
-/* Give the request a slot and push it, with what rides on it. False: the method takes no more now,
- * and all is as before. When it is refused for good it is among the aborted. Submit lock held. */
-bool ios_push(struct keel_ctx *ctx, struct keel_io *io);
+enum ios_pushed {
+    IOS_PUSH_FULL,    /* the method takes no more now; all is as before */
+    IOS_PUSH_REFUSED, /* for good; it is among the aborted */
+    IOS_PUSH_GONE,    /* it is the device's, and may complete in another thread at any moment */
+};
+
+/* Give the request a slot and push it, with what rides on it. Submit lock held. */
+enum ios_pushed ios_push(struct keel_ctx *ctx, struct keel_io *io);
 
 /* From the inbox onto lanes. Submit lock held. False: the owner is just putting something in. */
 bool ios_inbox_take_locked(struct keel_ctx *ctx);

@@ -71,7 +71,7 @@ static void abort_chain(struct keel_ctx *ctx, struct keel_io *io, int rc)
     }
 }
 
-bool ios_push(struct keel_ctx *ctx, struct keel_io *io)
+enum ios_pushed ios_push(struct keel_ctx *ctx, struct keel_io *io)
 {
     KEEL_INV(I3, ctx->free_count > 0);
 
@@ -84,10 +84,10 @@ bool ios_push(struct keel_ctx *ctx, struct keel_io *io)
     io->private_.slot = index;
     int rc = ctx->method->push(ctx, io);
     if (rc == KEEL_EFULL)
-        return false;
+        return IOS_PUSH_FULL;
     if (rc) {
         abort_chain(ctx, io, rc);
-        return true;
+        return IOS_PUSH_REFUSED;
     }
 
     ctx->free_count--;
@@ -99,7 +99,7 @@ bool ios_push(struct keel_ctx *ctx, struct keel_io *io)
         ios_request_move(at, KEEL_IO_SUBMITTED);
     }
     atomic_store_explicit(&slot->io, io, memory_order_release); /* pairs in report_request() */
-    return true;
+    return IOS_PUSH_GONE;
 }
 
 bool ios_inbox_take_locked(struct keel_ctx *ctx)

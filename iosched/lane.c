@@ -211,7 +211,7 @@ static uint32_t dispatch_fifo(struct keel_ctx *ctx, struct ios_lane *lane)
     while (ctx->free_count > 0 && lane->fifo.head) {
         struct keel_io *io = ios_queue_pop(&lane->fifo);
         ctx->queued--;
-        if (!ios_push(ctx, io)) {
+        if (ios_push(ctx, io) == IOS_PUSH_FULL) {
             ios_queue_push_head(&lane->fifo, io);
             ctx->queued++;
             break;
@@ -299,17 +299,18 @@ static bool go(struct keel_ctx *ctx, struct ios_lane *lane, uint32_t cls)
                               .head_cost_ns = io->private_.cost_ns};
 
     io->private_.stamp_ns = ctx->now_ns;
-    /* Once it is pushed it may complete in another thread, and be used again. */
+    /* Once it is gone it may complete in another thread, and be used again. */
     uint64_t cost_ns = io->private_.cost_ns, offset = io->offset_bytes;
     uint32_t bytes = io->private_.step_bytes;
     uint8_t op = io->op;
-    if (!ios_push(ctx, io)) {
+    enum ios_pushed pushed = ios_push(ctx, io);
+    if (pushed == IOS_PUSH_FULL) {
         ios_decompose(ctx, io);
         look_at_head(lane, cls);
         return false;
     }
     look_at_head(lane, cls);
-    if (ios_request_state(io) == KEEL_IO_SUBMITTED) {
+    if (pushed == IOS_PUSH_GONE) {
         sched_start(&lane->sched->policy, &flow, cls);
         lane->flows[cls].start = flow.start;
         ios_count(&stats->commands, 1);
