@@ -60,28 +60,16 @@ int wal_super_add_epoch(struct wal_super *super, bool wrote, keel_lsn end, keel_
     return 0;
 }
 
-static uint32_t super_bytes(uint32_t epochs, uint32_t holders)
+static uint32_t super_bytes(uint32_t list, uint32_t epochs)
 {
-    return WAL_SUPER_LIST + epochs * WAL_EPOCH_BYTES + holders * WAL_HOLDER_BYTES;
-}
-
-static void encode_holders(const struct wal_super *super, uint8_t *at)
-{
-    for (uint32_t i = 0; i < super->holder_count; i++, at += WAL_HOLDER_BYTES) {
-        const struct keel_wal_holder *holder = &super->holders[i];
-
-        memcpy(at + WAL_HOLDER_NAME, holder->name, KEEL_WAL_HOLDER_NAME_MAX);
-        store_le64(at + WAL_HOLDER_LSN, holder->lsn);
-        store_le64(at + WAL_HOLDER_CAP, holder->cap_bytes);
-    }
+    return list + epochs * WAL_EPOCH_BYTES;
 }
 
 uint32_t wal_super_encode(const struct wal_super *super, uint8_t *buf)
 {
-    uint32_t len = super_bytes(super->epoch_count, super->holder_count);
+    uint32_t len = super_bytes(WAL_SUPER_LIST, super->epoch_count);
 
     KEEL_ASSERT(super->epoch_count > 0 && super->epoch_count <= WAL_EPOCHS_MAX);
-    KEEL_ASSERT(super->holder_count <= KEEL_WAL_HOLDERS_MAX);
     memset(buf, 0, len);
     memcpy(buf + WAL_SUPER_UUID, super->uuid, WAL_UUID_BYTES);
     store_le64(buf + WAL_SUPER_RING, super->ring_bytes);
@@ -100,8 +88,6 @@ uint32_t wal_super_encode(const struct wal_super *super, uint8_t *buf)
     store_le32(buf + WAL_SUPER_SYNC,
                super->choice.method | (super->choice.write_inline ? WAL_SUPER_INLINE : 0));
     store_le32(buf + WAL_SUPER_DEVICE, super->choice.device);
-    store_le32(buf + WAL_SUPER_HOLDERS, super->holder_count);
-    encode_holders(super, buf + super_bytes(super->epoch_count, 0));
     return len;
 }
 
@@ -145,50 +131,29 @@ static bool super_plausible(const struct wal_super *super)
     return epochs_plausible(super);
 }
 
-static bool decode_holders(struct wal_super *super, const uint8_t *at)
+/* What version 1 does not have. */
+static int decode_choice(struct wal_super *super, const uint8_t *buf)
 {
-    for (uint32_t i = 0; i < super->holder_count; i++, at += WAL_HOLDER_BYTES) {
-        struct keel_wal_holder *holder = &super->holders[i];
-        const char *name = (const char *)at + WAL_HOLDER_NAME;
+    uint32_t sync = load_le32(buf + WAL_SUPER_SYNC);
 
-        if (!wal_holder_name_valid(name))
-            return false;
-        memcpy(holder->name, name, KEEL_WAL_HOLDER_NAME_MAX);
-        holder->lsn = load_le64(at + WAL_HOLDER_LSN);
-        holder->cap_bytes = load_le64(at + WAL_HOLDER_CAP);
-        if (holder->lsn < WAL_LSN_FIRST || holder->lsn > WAL_LSN_MAX)
-            return false;
-    }
-    return true;
-}
-
-bool wal_holder_name_valid(const char name[KEEL_WAL_HOLDER_NAME_MAX])
-{
-    size_t len = strnlen(name, KEEL_WAL_HOLDER_NAME_MAX);
-
-    if (len == 0 || len == KEEL_WAL_HOLDER_NAME_MAX)
-        return false;
-    for (size_t i = len; i < KEEL_WAL_HOLDER_NAME_MAX; i++) {
-        if (name[i] != 0)
-            return false;
-    }
-    return true;
+    super->choice.method = sync & ~WAL_SUPER_INLINE;
+    super->choice.write_inline = (sync & WAL_SUPER_INLINE) != 0;
+    super->choice.device = load_le32(buf + WAL_SUPER_DEVICE);
+    return load_le64(buf + WAL_SUPER_RESERVED) == 0 ? 0 : KEEL_ESUPER;
 }
 
 int wal_super_decode(struct wal_super *super, const uint8_t *buf, uint32_t len)
 {
-    if (len < WAL_SUPER_LIST)
+    if (len < WAL_SUPER_LIST_V1)
         return KEEL_ESUPER;
 
     uint32_t flags = load_le32(buf + WAL_SUPER_FLAGS);
     uint32_t count = load_le32(buf + WAL_SUPER_EPOCHS);
-    uint32_t holders = load_le32(buf + WAL_SUPER_HOLDERS);
-    uint32_t sync = load_le32(buf + WAL_SUPER_SYNC);
     if (flags & ~WAL_SUPER_CLEAN || count == 0 || count > WAL_EPOCHS_MAX)
         return KEEL_ESUPER;
-    if (holders > KEEL_WAL_HOLDERS_MAX || len != super_bytes(count, holders))
-        return KEEL_ESUPER;
-    if (load_le32(buf + WAL_SUPER_RESERVED) != 0)
+    uint32_t list =
+        len == super_bytes(WAL_SUPER_LIST_V1, count) ? WAL_SUPER_LIST_V1 : WAL_SUPER_LIST;
+    if (len != super_bytes(list, count))
         return KEEL_ESUPER;
 
     memset(super, 0, sizeof(*super));
@@ -199,22 +164,19 @@ int wal_super_decode(struct wal_super *super, const uint8_t *buf, uint32_t len)
     super->promise_lsn = load_le64(buf + WAL_SUPER_PROMISE);
     super->end_lsn = load_le64(buf + WAL_SUPER_END);
     super->clean = (flags & WAL_SUPER_CLEAN) != 0;
-    super->choice.method = sync & ~WAL_SUPER_INLINE;
-    super->choice.write_inline = (sync & WAL_SUPER_INLINE) != 0;
-    super->choice.device = load_le32(buf + WAL_SUPER_DEVICE);
-    super->holder_count = holders;
     super->epoch_count = count;
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *at = buf + WAL_SUPER_LIST + i * WAL_EPOCH_BYTES;
+        const uint8_t *at = buf + list + i * WAL_EPOCH_BYTES;
         super->epochs[i].number = load_le32(at + WAL_EPOCH_NUMBER);
         super->epochs[i].first = load_le64(at + WAL_EPOCH_FIRST);
         super->epochs[i].prev_end = load_le64(at + WAL_EPOCH_PREV_END);
         if (load_le32(at + WAL_EPOCH_RESERVED) != 0)
             return KEEL_ESUPER;
     }
-    if (!decode_holders(super, buf + super_bytes(count, 0)))
-        return KEEL_ESUPER;
-    return super_plausible(super) ? 0 : KEEL_ESUPER;
+    int rc = list == WAL_SUPER_LIST_V1 ? 0 : decode_choice(super, buf);
+    if (rc == 0 && !super_plausible(super))
+        rc = KEEL_ESUPER;
+    return rc;
 }
 
 void wal_super_cell(struct keel_quad *quad, struct keel_device *device, struct keel_arena *arena,

@@ -38,8 +38,6 @@ struct wal_super {
     struct wal_choice choice;
     uint32_t epoch_count;
     struct wal_epoch epochs[WAL_EPOCHS_MAX];
-    uint32_t holder_count;
-    struct keel_wal_holder holders[KEEL_WAL_HOLDERS_MAX];
 };
 
 /* Index of the epoch that owns this LSN, or -1. */
@@ -55,13 +53,12 @@ void wal_super_trim(struct wal_super *super);
  * blocks; if not it is replaced, so that the list does not grow by starts alone. KEEL_EFULL. */
 int wal_super_add_epoch(struct wal_super *super, bool wrote, keel_lsn end, keel_lsn first);
 
-/* Not empty, terminated, and zeroes behind it. */
-bool wal_holder_name_valid(const char name[KEEL_WAL_HOLDER_NAME_MAX]);
-
 /* Bytes of the payload; buf has room for WAL_SUPER_MAX. */
 uint32_t wal_super_encode(const struct wal_super *super, uint8_t *buf);
 
-/* KEEL_ESUPER when it says what keel never writes. */
+/* Versions 1 and 2, which their lengths tell apart. KEEL_ESUPER when it says what keel never
+ * writes.
+ */
 int wal_super_decode(struct wal_super *super, const uint8_t *buf, uint32_t len);
 
 /* The cell of a log on this device. block: one 4 KiB buffer, borrowed for as long as quad is used.

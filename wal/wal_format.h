@@ -15,7 +15,7 @@
 #include "keel/wal.h"
 
 #define WAL_MAGIC   UINT64_C(0x6c61772d6c65656b) /* "keel-wal" */
-#define WAL_VERSION 1u
+#define WAL_VERSION 2u
 
 #define WAL_BLOCK   KEEL_BLOCK_BYTES
 #define WAL_HEADER  32u
@@ -71,9 +71,9 @@ enum {
     WAL_SUPER_EPOCHS = 60,   /* u32, how many follow, 1 to WAL_EPOCHS_MAX */
     WAL_SUPER_SYNC = 64,     /* u32, sync method that was measured, 0: none; and WAL_SUPER_INLINE */
     WAL_SUPER_DEVICE = 68,   /* u32, on which device: CRC32C of what tells it from others */
-    WAL_SUPER_HOLDERS = 72,  /* u32, how many follow the epochs, 0 to KEEL_WAL_HOLDERS_MAX */
-    WAL_SUPER_RESERVED = 76, /* u32, zero */
-    WAL_SUPER_LIST = 80,     /* epochs, oldest first; then holders, in no order */
+    WAL_SUPER_RESERVED = 72, /* u64, zero */
+    WAL_SUPER_LIST = 80,     /* epochs, oldest first */
+    WAL_SUPER_LIST_V1 = 64,  /* version 1 has neither SYNC nor what follows it, but the list here */
 };
 #define WAL_SUPER_CLEAN  1u   /* closed in order */
 #define WAL_SUPER_INLINE 256u /* a blocking commit carries its write out itself */
@@ -88,20 +88,10 @@ enum {
 #define WAL_EPOCH_BYTES 24u
 #define WAL_EPOCHS_MAX  128u
 
-/* One holder of the list. */
-enum {
-    WAL_HOLDER_NAME = 0, /* KEEL_WAL_HOLDER_NAME_MAX bytes, zeroes behind the name, not empty */
-    WAL_HOLDER_LSN = 24, /* u64, nothing from here on may be overwritten */
-    WAL_HOLDER_CAP = 32, /* u64, most bytes of log it may hold, 0: no limit */
-};
-#define WAL_HOLDER_BYTES 40u
-#define WAL_SUPER_MAX \
-    (WAL_SUPER_LIST + WAL_EPOCHS_MAX * WAL_EPOCH_BYTES + KEEL_WAL_HOLDERS_MAX * WAL_HOLDER_BYTES)
+#define WAL_SUPER_MAX (WAL_SUPER_LIST + WAL_EPOCHS_MAX * WAL_EPOCH_BYTES)
 
 _Static_assert(WAL_BLOCK_UUID + 4 == WAL_HEADER, "block header without holes");
 _Static_assert(WAL_RECORD_RESERVED + 2 == WAL_RECORD_HEADER, "record header without holes");
-_Static_assert(KEEL_WAL_HOLDER_NAME_MAX == WAL_HOLDER_LSN, "a name fills its field");
-_Static_assert(WAL_HOLDER_CAP + 8 == WAL_HOLDER_BYTES, "holder without holes");
 _Static_assert(WAL_EPOCH_PREV_END + 8 == WAL_EPOCH_BYTES, "epoch without holes");
 _Static_assert(WAL_PAYLOAD % WAL_RECORD_ALIGN == 0, "records stay aligned across blocks");
 _Static_assert(WAL_HEADER % WAL_RECORD_ALIGN == 0, "records are aligned in memory");

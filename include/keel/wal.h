@@ -216,19 +216,6 @@ KEEL_PUBLIC keel_lsn keel_wal_cut(struct keel_wal *wal);
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_truncate(struct keel_ctx *ctx, struct keel_wal *wal,
                                                   keel_lsn lsn);
 
-/* ---------------------------------------------------------------- holders */
-
-#define KEEL_WAL_HOLDERS_MAX     8u
-#define KEEL_WAL_HOLDER_NAME_MAX 24u /* with the terminating zero */
-
-/* Somebody who still needs the log from lsn on: a follower, an archiver, a copy under way. Durable:
- * it holds across restarts until it is dropped or breaks its cap. */
-struct keel_wal_holder {
-    char name[KEEL_WAL_HOLDER_NAME_MAX]; /* zeroes behind it */
-    keel_lsn lsn;
-    uint64_t cap_bytes; /* of log that it may hold behind the tail; 0: no limit */
-};
-
 struct keel_wal_stats {
     keel_lsn redo_lsn, durable_lsn, tail_lsn;
     uint64_t ring_bytes, used_bytes, free_bytes;

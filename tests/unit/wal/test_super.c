@@ -17,8 +17,6 @@ static struct wal_super three_epochs(void)
         .redo_lsn = 4096 * 3 + 40,
         .promise_lsn = 4096 * 100,
         .choice = {KEEL_SYNC_LINK, true, 77},
-        .holder_count = 2,
-        .holders = {{"archive", 4096 * 3, 0}, {"follower 1", 4096 * 50 + 8, 1u << 18}},
         .epoch_count = 3,
         .epochs = {{1, 4096, 4096}, {4, 4096 * 40, 4096 * 20}, {5, 4096 * 100, 4096 * 60}},
     };
@@ -33,8 +31,25 @@ Test(wal_super, is_read_back_as_it_was_written)
 
     memset(&back, 0, sizeof(back));
     uint32_t len = wal_super_encode(&super, bytes);
-    cr_assert_eq(len, WAL_SUPER_LIST + 3 * WAL_EPOCH_BYTES + 2 * WAL_HOLDER_BYTES);
+    cr_assert_eq(len, WAL_SUPER_LIST + 3 * WAL_EPOCH_BYTES);
     cr_assert_eq(wal_super_decode(&back, bytes, len), 0);
+    cr_assert_arr_eq(&back, &super, sizeof(super));
+}
+
+/* Version 1 had neither the choice nor room behind it. */
+Test(wal_super, version_1_is_read_with_nothing_measured)
+{
+    struct wal_super super = three_epochs(), back;
+    uint8_t bytes[WAL_SUPER_MAX];
+
+    uint32_t len = wal_super_encode(&super, bytes);
+    memmove(bytes + WAL_SUPER_LIST_V1, bytes + WAL_SUPER_LIST, len - WAL_SUPER_LIST);
+    len -= WAL_SUPER_LIST - WAL_SUPER_LIST_V1;
+
+    cr_assert_eq(wal_super_decode(&back, bytes, len), 0);
+    super.choice = (struct wal_choice){0};
+    cr_assert_eq(back.epoch_count, 3);
+    cr_assert_eq(back.choice.method, 0);
     cr_assert_arr_eq(&back, &super, sizeof(super));
 }
 
@@ -46,26 +61,11 @@ Test(wal_super, refuses_what_is_never_written)
         uint32_t at;
         uint8_t value;
     } changes[] = {
-        {WAL_SUPER_RING, 1},
-        {WAL_SUPER_INFLIGHT, 1},
-        {WAL_SUPER_INFLIGHT + 3, 1},
-        {WAL_SUPER_REDO + 5, 1},
-        {WAL_SUPER_END, 1},
-        {WAL_SUPER_FLAGS, 2},
-        {WAL_SUPER_EPOCHS, 0},
-        {WAL_SUPER_EPOCHS, 4},
-        {WAL_SUPER_EPOCHS + 1, 1},
-        {WAL_SUPER_LIST + 4, 1},
-        {WAL_SUPER_LIST + 8, 1},
-        {WAL_SUPER_LIST + 16 + 5, 1},
-        {WAL_SUPER_LIST + 24, 1},
-        {WAL_SUPER_HOLDERS, 1},
-        {WAL_SUPER_HOLDERS, 9},
-        {WAL_SUPER_RESERVED, 1},
-        {WAL_SUPER_LIST + 72, 0},              /* a holder without a name */
-        {WAL_SUPER_LIST + 72 + 23, 1},         /* a name without an end */
-        {WAL_SUPER_LIST + 72 + 25, 0},         /* an LSN below the first */
-        {WAL_SUPER_LIST + 72 + 40 + 31, 0xff}, /* or one that is never reached */
+        {WAL_SUPER_RING, 1},      {WAL_SUPER_INFLIGHT, 1}, {WAL_SUPER_INFLIGHT + 3, 1},
+        {WAL_SUPER_REDO + 5, 1},  {WAL_SUPER_END, 1},      {WAL_SUPER_FLAGS, 2},
+        {WAL_SUPER_EPOCHS, 0},    {WAL_SUPER_EPOCHS, 4},   {WAL_SUPER_EPOCHS + 1, 1},
+        {WAL_SUPER_LIST + 4, 1},  {WAL_SUPER_LIST + 8, 1}, {WAL_SUPER_LIST + 16 + 5, 1},
+        {WAL_SUPER_LIST + 24, 1}, {WAL_SUPER_RESERVED, 1}, {WAL_SUPER_RESERVED + 7, 1},
     };
 
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
