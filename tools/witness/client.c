@@ -84,7 +84,7 @@ static void client_ready(struct socket *socket)
 
 int witness_open(struct witness *witness, const struct sockaddr_in *address, uint64_t store)
 {
-    int fd;
+    int fd = -1;
 
     *witness = (struct witness){0};
     witness->socket.fd = -1;
