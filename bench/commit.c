@@ -121,15 +121,8 @@ static void take_reading(void *arg, struct bench_reading *ret)
 {
     struct job *job = arg;
     struct keel_ctx_stats stats;
-    struct keel_wal_stats wal;
-    struct keel_pagecache_stats cache;
 
-    keel_wal_stats(keel_store_wal(job->store), &wal);
-    keel_pagecache_counters(keel_store_cache(job->store), &cache);
-    ret->log_writes = wal.writes;
-    ret->writes = wal.writes + cache.writes;
-    keel_ctx_stats(keel_wal_ctx(keel_store_wal(job->store)), &stats);
-    ret->enters = stats.enters;
+    bench_read_store(job->store, ret);
     for (uint32_t i = 0; i < job->config->threads; i++) {
         keel_ctx_stats(job->threads[i].ctx, &stats);
         ret->enters += stats.enters;

@@ -158,20 +158,11 @@ static void fill_store(struct keel_store *store)
 
 static void fill_log(struct keel_store *store)
 {
-    static const char *const syncs[] = {
-        [KEEL_SYNC_AUTO] = "auto",
-        [KEEL_SYNC_DSYNC] = "dsync",
-        [KEEL_SYNC_LINK] = "link",
-        [KEEL_SYNC_FLUSH] = "flush",
-        [KEEL_SYNC_NONE] = "none",
-        [KEEL_SYNC_NVME_FUA] = "nvme-fua",
-        [KEEL_SYNC_NVME_FLUSH] = "nvme-flush",
-    };
     struct keel_wal_stats wal;
     struct row row = row_of(&store->stats, KEEL_STATS_log, 0);
 
     keel_wal_stats(store->wal, &wal);
-    snprintf((char *)row.at, STATS_LABEL_BYTES, "sync=%s", syncs[wal.sync]);
+    snprintf((char *)row.at, STATS_LABEL_BYTES, "sync=%s", keel_wal_sync_name(wal.sync));
     set(row, KEEL_STAT_log_redo_lsn, wal.redo_lsn);
     set(row, KEEL_STAT_log_durable_lsn, wal.durable_lsn);
     set(row, KEEL_STAT_log_tail_lsn, wal.tail_lsn);

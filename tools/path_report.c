@@ -10,29 +10,13 @@
 #include "tools/cli.h"
 #include "tools/surface.h"
 
-static const char *const SYNC_NAMES[] = {
-    [KEEL_SYNC_AUTO] = "auto",
-    [KEEL_SYNC_DSYNC] = "dsync",
-    [KEEL_SYNC_LINK] = "link",
-    [KEEL_SYNC_FLUSH] = "flush",
-    [KEEL_SYNC_NONE] = "none",
-    [KEEL_SYNC_NVME_FUA] = "nvme-fua",
-    [KEEL_SYNC_NVME_FLUSH] = "nvme-flush",
-};
-#define SYNC_COUNT (sizeof(SYNC_NAMES) / sizeof(SYNC_NAMES[0]))
-_Static_assert(SYNC_COUNT == sizeof(((struct path_report *)0)->sync_ns_p25) / sizeof(uint64_t),
-               "a measurement for each sync method");
-
-const char *path_sync_name(enum keel_sync_method sync)
-{
-    KEEL_ASSERT((size_t)sync < SYNC_COUNT);
-    return SYNC_NAMES[sync];
-}
+/* One for each sync method. */
+#define SYNC_COUNT (sizeof(((struct path_report *)0)->sync_ns_p25) / sizeof(uint64_t))
 
 bool path_sync_parse(const char *name, enum keel_sync_method *ret)
 {
     for (size_t i = 0; i < SYNC_COUNT; i++) {
-        if (strcmp(name, SYNC_NAMES[i]) == 0) {
+        if (strcmp(name, keel_wal_sync_name((enum keel_sync_method)i)) == 0) {
             *ret = (enum keel_sync_method)i;
             return true;
         }
@@ -81,7 +65,8 @@ void path_report_fill(struct path_report *report, struct keel_ctx *ctx, struct k
     struct keel_wal_stats stats;
     keel_wal_stats(wal, &stats);
     report->sync_known = true;
-    snprintf(report->sync_method, sizeof(report->sync_method), "%s", path_sync_name(stats.sync));
+    snprintf(report->sync_method, sizeof(report->sync_method), "%s",
+             keel_wal_sync_name(stats.sync));
     snprintf(report->sync_why, sizeof(report->sync_why), "%s", stats.sync_why);
     for (size_t i = 0; i < SYNC_COUNT; i++)
         report->sync_ns_p25[i] = stats.sync_ns_p25[i];
@@ -113,8 +98,8 @@ static void print_sync(const struct path_report *report, FILE *out)
     for (size_t i = 0; i < SYNC_COUNT && !report->sync_why[0]; i++) {
         if (!report->sync_ns_p25[i])
             continue;
-        fprintf(out, "%s%s %s", first ? " (p50: " : ", ", SYNC_NAMES[i],
-                cli_ns(report->sync_ns_p25[i], ns));
+        fprintf(out, "%s%s %s", first ? " (p50: " : ", ",
+                keel_wal_sync_name((enum keel_sync_method)i), cli_ns(report->sync_ns_p25[i], ns));
         first = false;
     }
     fprintf(out, "%s\n", first ? "" : ")");
@@ -158,7 +143,7 @@ json_t *path_report_json(const struct path_report *report)
     json_t *p50 = json_object();
     for (size_t i = 0; i < SYNC_COUNT; i++) {
         if (report->sync_ns_p25[i])
-            json_object_set_new(p50, SYNC_NAMES[i],
+            json_object_set_new(p50, keel_wal_sync_name((enum keel_sync_method)i),
                                 json_integer((json_int_t)report->sync_ns_p25[i]));
     }
     return json_pack(

@@ -38,8 +38,6 @@ void path_report_print(const struct path_report *report, const struct disk *disk
 /* The object "path" of bench. */
 json_t *path_report_json(const struct path_report *report);
 
-/* "auto", "dsync", "link", "flush", "none". */
-const char *path_sync_name(enum keel_sync_method sync);
 /* False when there is no such name. */
 bool path_sync_parse(const char *name, enum keel_sync_method *ret);
 bool path_method_parse(const char *name, enum keel_method *ret);

@@ -41,7 +41,7 @@ static const uint16_t way_flags[WAY_COUNT] = {
     [WAY_INLINE] = KEEL_IO_DSYNC | KEEL_IO_INLINE,
 };
 
-const char *wal_sync_name(enum keel_sync_method method)
+const char *keel_wal_sync_name(enum keel_sync_method method)
 {
     static const char *const names[] = {
         [KEEL_SYNC_AUTO] = "auto",
@@ -198,7 +198,7 @@ static bool known(struct keel_wal *wal, uint32_t device)
         return false;
     snprintf(wal->sync_why, sizeof(wal->sync_why),
              "measured at an earlier start on this device: %s%s",
-             wal_sync_name((enum keel_sync_method)choice->method),
+             keel_wal_sync_name((enum keel_sync_method)choice->method),
              choice->write_inline ? " by pwritev2" : "");
     return true;
 }

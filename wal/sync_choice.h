@@ -17,6 +17,4 @@ int wal_sync_check(const struct keel_wal *wal, enum keel_sync_method asked);
 /* What is in force, by the name that a user of the log's method knows. */
 enum keel_sync_method wal_sync_shown(const struct keel_wal *wal);
 
-const char *wal_sync_name(enum keel_sync_method method);
-
 #endif

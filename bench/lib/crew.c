@@ -103,3 +103,17 @@ void bench_crew_measure(struct bench_crew *crew, uint32_t seconds, struct bench_
     if (!atomic_load(&crew->error))
         add_readings(report, &readings[0], &readings[1]);
 }
+
+void bench_read_store(struct keel_store *store, struct bench_reading *ret)
+{
+    struct keel_ctx_stats stats;
+    struct keel_wal_stats wal;
+    struct keel_pagecache_stats cache;
+
+    keel_wal_stats(keel_store_wal(store), &wal);
+    keel_pagecache_counters(keel_store_cache(store), &cache);
+    keel_ctx_stats(keel_wal_ctx(keel_store_wal(store)), &stats);
+    ret->log_writes = wal.writes;
+    ret->writes = wal.writes + cache.writes;
+    ret->enters = stats.enters;
+}

@@ -56,4 +56,8 @@ static inline bool bench_crew_measuring(const struct bench_crew *crew)
 void bench_crew_measure(struct bench_crew *crew, uint32_t seconds, struct bench_report *report,
                         void (*read)(void *arg, struct bench_reading *ret), void *arg);
 
+/* For such a callback: what the store's log and page cache have written, and the enters of the
+ * log's context. */
+void bench_read_store(struct keel_store *store, struct bench_reading *ret);
+
 #endif

@@ -39,6 +39,8 @@ enum keel_sync_method {
     KEEL_SYNC_NVME_FUA,   /* each log write is one NVMe write with FUA */
     KEEL_SYNC_NVME_FLUSH, /* writes are reaped, then one NVMe Flush for all of them */
 };
+/* "auto", "dsync", "link", "flush", "none", "nvme-fua", "nvme-flush"; "?" for any other value. */
+KEEL_PUBLIC const char *keel_wal_sync_name(enum keel_sync_method method);
 
 struct keel_wal_options {
     uint32_t size;

@@ -25,10 +25,10 @@ struct keel_options place_options(const char *path)
 
 bool sync_method_parse(const char *name, enum keel_sync_method *ret)
 {
-    for (int i = KEEL_SYNC_AUTO + 1; strcmp(wal_sync_name((enum keel_sync_method)i), "?") != 0;
+    for (int i = KEEL_SYNC_AUTO + 1; strcmp(keel_wal_sync_name((enum keel_sync_method)i), "?") != 0;
          i++) {
         *ret = (enum keel_sync_method)i;
-        if (strcmp(name, wal_sync_name(*ret)) == 0)
+        if (strcmp(name, keel_wal_sync_name(*ret)) == 0)
             return true;
     }
     return false;
