@@ -392,9 +392,11 @@ uint64_t stats_percentile(const struct stats_view *view, const struct stats_view
         total += counts[i];
     }
     for (unsigned i = 0; i < KEEL_STAT_BUCKETS && total; i++) {
+        uint64_t start = i ? UINT64_C(512) << i : 0, end = UINT64_C(1024) << i;
+        double wanted = (double)total * permille / 1000 - (double)seen;
+        if (counts[i] && wanted <= (double)counts[i])
+            return start + (uint64_t)((double)(end - start) * wanted / (double)counts[i]);
         seen += counts[i];
-        if (seen * 1000 >= total * permille)
-            return UINT64_C(1024) << i;
     }
     return 0;
 }

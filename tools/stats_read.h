@@ -74,8 +74,9 @@ uint64_t stats_at(const struct stats_view *view, const struct stats_group *group
  * ns. 0: the column is none. */
 uint32_t stats_histogram(const struct stats_view *view, const struct stats_group *group,
                          uint32_t column);
-/* Upper end in ns of the bucket below which permille of the observations of a row lie, less those
- * of an earlier sample (NULL: none); 0 when there are none. */
+/* The time in ns that permille of the observations of a row do not exceed, less those of an earlier
+ * sample (NULL: none); those of one bucket count as spread evenly over it. 0 when there are none.
+ */
 uint64_t stats_percentile(const struct stats_view *view, const struct stats_view *before,
                           const char *group, uint32_t row, uint32_t row_before, const char *name,
                           unsigned permille);
