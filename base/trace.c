@@ -12,6 +12,12 @@
 
 _Thread_local struct trace_ring trace_ring_self;
 
+#ifdef NDEBUG
+uint32_t trace_each = 0;
+#else
+uint32_t trace_each = 1;
+#endif
+
 _Static_assert((TRACE_RING_MAX & (TRACE_RING_MAX - 1)) == 0, "the ring is indexed by a mask");
 _Static_assert(sizeof(struct trace_entry) == 64, "one cache line");
 

@@ -8,6 +8,7 @@
 #ifndef KEEL_BASE_TRACE_H
 #define KEEL_BASE_TRACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -89,6 +90,18 @@ static inline void trace_record(enum trace_event event, uint64_t id, const char 
     trace_record(TRACE_##EVENT, (id), (op), (offset), (len), (res))
 #define TRACE_AT(ticks, EVENT, id, op, offset, len, res) \
     trace_record_at((ticks), TRACE_##EVENT, (id), (op), (offset), (len), (res))
+
+/*
+ * Events of each single request are kept only while somebody asks for them: together they cost as
+ * much as everything else that is done for one. Debug builds ask from the start; in another one,
+ * `set var trace_each = 1` in a debugger. Set before the threads that look at it, or in passing.
+ */
+extern uint32_t trace_each __attribute__((visibility("hidden")));
+
+static inline bool trace_each_wanted(void)
+{
+    return __builtin_expect(__atomic_load_n(&trace_each, __ATOMIC_RELAXED) != 0, 0);
+}
 
 /* An object's id from its address, for objects that have no number. */
 static inline uint64_t trace_id(const void *object)

@@ -63,6 +63,7 @@ struct job {
     struct seen seen[PHASE_COUNT];
     json_t *series, *curve;
     uint64_t begin_ns;
+    bool weights; /* the phase is one of those that change it */
 
     /* relaxed: the phases are long beside what a late look does */
     _Atomic int commits, writes, stop, error;
@@ -260,20 +261,23 @@ static void add_point(struct job *job, const char *phase, const struct reading *
                       const struct reading *b)
 {
     struct keel_sched_stats stats = {.size = sizeof(stats)};
+    struct keel_sched_options sched;
     double seconds = (double)(b->ns - a->ns) / 1e9;
     uint64_t commits = b->commits - a->commits;
 
     int rc = keel_sched_stats(job->device, &stats);
     KEEL_ASSERT(rc == 0);
+    keel_sched_get(job->device, &sched);
     json_array_append_new(
         job->series,
-        json_pack("{s:s,s:f,s:f,s:f,s:o,s:I}", "phase", phase, "s",
-                  (double)(b->ns - job->begin_ns) / 1e9, "commits_per_s", (double)commits / seconds,
-                  "writeback_bytes_per_s", (double)(b->bytes - a->bytes) / seconds,
-                  "commit_mean_ns",
-                  commits ? json_real((double)(b->commit_ns - a->commit_ns) / (double)commits)
-                          : json_null(),
-                  "cap_ns", (json_int_t)stats.cap_ns));
+        json_pack(
+            "{s:s,s:o,s:f,s:f,s:f,s:o,s:I}", "phase", phase, "weight",
+            job->weights ? json_integer(sched.classes[KEEL_CLASS_WRITEBACK].weight) : json_null(),
+            "s", (double)(b->ns - job->begin_ns) / 1e9, "commits_per_s", (double)commits / seconds,
+            "writeback_bytes_per_s", (double)(b->bytes - a->bytes) / seconds, "commit_mean_ns",
+            commits ? json_real((double)(b->commit_ns - a->commit_ns) / (double)commits)
+                    : json_null(),
+            "cap_ns", (json_int_t)stats.cap_ns));
 }
 
 /* Let it run for so long, with a point of the series for each slice. */
@@ -330,6 +334,7 @@ static int run_weights(struct job *job)
     static struct seen seen;
     struct keel_sched_options options;
 
+    job->weights = true;
     keel_sched_get(job->device, &options);
     uint32_t usual = options.classes[KEEL_CLASS_WRITEBACK].weight;
     int rc = 0;

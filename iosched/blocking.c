@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "iosched/device.h"
+#include "iosched/complete.h"
 
 static int32_t result(ssize_t n)
 {
@@ -66,7 +66,7 @@ static void run(struct keel_ctx *ctx, struct keel_io *io)
     struct ios_step step = ios_request_step(io);
     int32_t res = carry_out(io, &step);
 
-    ios_stat_add(ctx, IOS_STAT_ENTERS, step.op != KEEL_OP_NOP);
+    atomic_fetch_add_explicit(&ctx->enters, step.op != KEEL_OP_NOP, memory_order_relaxed);
     ios_ctx_part_done(ctx, io, 0, res);
     if (!step.link_sync)
         return;
@@ -75,7 +75,7 @@ static void run(struct keel_ctx *ctx, struct keel_io *io)
     int32_t sync = -ECANCELED;
     if (res == (int32_t)step.len_bytes) {
         sync = result(fdatasync(io->device->fd));
-        ios_stat_add(ctx, IOS_STAT_ENTERS, 1);
+        atomic_fetch_add_explicit(&ctx->enters, 1, memory_order_relaxed);
     }
     ios_ctx_part_done(ctx, io, 1, sync);
 }

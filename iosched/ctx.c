@@ -33,32 +33,11 @@ static struct list registry; /* of keel_ctx.registry_link, under registry_lock *
 /* this thread only */
 static _Thread_local struct list
     own_contexts; /* of keel_ctx.thread_link; next NULL: not yet used */
-static _Thread_local unsigned callback_depth;
-
-const void *ios_thread_self(void)
-{
-    return &callback_depth;
-}
-
-bool ios_in_callback(void)
-{
-    return callback_depth > 0;
-}
+_Thread_local uint32_t ios_callback_depth;
 
 bool keel_in_callback(void)
 {
     return ios_in_callback();
-}
-
-void ios_callback_enter(void)
-{
-    callback_depth++;
-}
-
-void ios_callback_leave(void)
-{
-    KEEL_ASSERT(callback_depth > 0);
-    callback_depth--;
 }
 
 static bool nothing_queued_or_submitted(void *arg)
@@ -66,7 +45,7 @@ static bool nothing_queued_or_submitted(void *arg)
     struct keel_ctx *ctx = arg;
 
     lock_acquire(&ctx->submit);
-    bool nothing = ios_inbox_empty(ctx) && ctx->queued == 0 && ctx->in_flight == 0;
+    bool nothing = ios_inbox_empty(ctx) && ios_queued(ctx) == 0 && ios_in_flight(ctx) == 0;
     lock_release(&ctx->submit);
     return nothing;
 }
@@ -219,6 +198,7 @@ static int alloc_ctx(const struct keel_ctx_options *options, struct keel_ctx **r
         ctx->free_slots[i] = ctx->depth - 1 - i;
     ctx->free_count = ctx->depth;
     ctx->lanes[0].ctx = ctx;
+    ctx->lane_last = &ctx->lanes[0];
     atomic_store_explicit(&ctx->lane_count, 1, memory_order_relaxed);
     ctx->kind = options->kind;
     ctx->fixed = options->fixed;
@@ -229,7 +209,7 @@ static int alloc_ctx(const struct keel_ctx_options *options, struct keel_ctx **r
     ctx->sim = options->sim;
     ctx->event_fd = -1;
     ctx->epoll_fd = -1;
-    ctx->owner = ios_thread_self();
+    ctx->owner = options->kind == KEEL_CTX_THREAD ? ios_thread_self() : NULL;
     ctx->path.depth = ctx->depth;
     list_init(&ctx->raws);
     list_init(&ctx->registry_link);
@@ -409,7 +389,7 @@ void keel_ctx_close(struct keel_ctx *ctx)
     ios_lanes_close(ctx);
     if (list_linked(&ctx->thread_link))
         list_remove(&ctx->thread_link);
-    KEEL_INV(I3, ctx->queued == 0 && ctx->in_flight == 0);
+    KEEL_INV(I3, ios_queued(ctx) == 0 && ios_in_flight(ctx) == 0);
     KEEL_ASSERT(atomic_load(&ctx->role) == 0 && ctx->ready.count == 0 && ctx->done.count == 0);
 
     ctx->method->detach(ctx);
@@ -431,19 +411,22 @@ const struct keel_ctx_path *keel_ctx_path(struct keel_ctx *ctx)
 
 void keel_ctx_stats(struct keel_ctx *ctx, struct keel_ctx_stats *ret)
 {
-    uint64_t now[8];
+    uint64_t commands[KEEL_OP_DEALLOCATE + 1], bytes[KEEL_OP_DEALLOCATE + 1], submitted = 0;
 
-    for (unsigned i = 0; i < 8; i++)
-        now[i] = atomic_load_explicit(&ctx->stats[i], memory_order_relaxed);
+    for (unsigned op = 0; op <= KEEL_OP_DEALLOCATE; op++) {
+        commands[op] = atomic_load_explicit(&ctx->commands[op], memory_order_relaxed);
+        bytes[op] = atomic_load_explicit(&ctx->moved_bytes[op], memory_order_relaxed);
+        submitted += commands[op];
+    }
     *ret = (struct keel_ctx_stats){
         .number = ctx->number,
-        .enters = now[IOS_STAT_ENTERS],
-        .submitted = now[IOS_STAT_SUBMITTED],
-        .completed = now[IOS_STAT_COMPLETED],
-        .reads = now[IOS_STAT_READS],
-        .writes = now[IOS_STAT_WRITES],
-        .syncs = now[IOS_STAT_SYNCS],
-        .bytes_read = now[IOS_STAT_BYTES_READ],
-        .bytes_written = now[IOS_STAT_BYTES_WRITTEN],
+        .enters = atomic_load_explicit(&ctx->enters, memory_order_relaxed),
+        .submitted = submitted,
+        .completed = atomic_load_explicit(&ctx->completed, memory_order_relaxed),
+        .reads = commands[KEEL_OP_READ],
+        .writes = commands[KEEL_OP_WRITE],
+        .syncs = commands[KEEL_OP_SYNC] + atomic_load_explicit(&ctx->linked, memory_order_relaxed),
+        .bytes_read = bytes[KEEL_OP_READ],
+        .bytes_written = bytes[KEEL_OP_WRITE],
     };
 }

@@ -73,7 +73,8 @@ struct keel_ctx {
     uint32_t drivers; /* foreign threads inside; keeps it from being freed */
 
     /* owner thread */
-    const void *owner;       /* ios_thread_self() of the owner; any thread after it exited */
+    const void *owner;       /* ios_thread_self() of the owner; NULL: a shared one. Any thread after
+                              * it exited */
     struct list thread_link; /* list of the owner's contexts */
     int epoll_fd;            /* keel_ctx_fd, or -1 */
     struct keel_poller *pollers;
@@ -86,12 +87,13 @@ struct keel_ctx {
     struct ios_lane *lanes;      /* IOS_LANES_MAX; the first is the plain one */
     _Atomic uint32_t lane_count; /* relaxed; more of them under submit, read in the role too */
     uint32_t lane_first;         /* which one begins next */
+    struct ios_lane *lane_last;  /* that something was put on */
     struct ios_queue aborted;    /* cancelled or refused: completed by the next turn */
-    _Atomic uint32_t queued;     /* on lanes and aborted; relaxed, the owner reads it without */
+    _Atomic uint32_t queued;     /* on lanes and aborted; relaxed, the owner reads it without.
+                                  * ios_queued_add() */
     uint64_t now_ns;             /* the clock, read at most once in a dispatch; 0: not yet */
     uint64_t ticks;              /* the same for the trace */
     struct iovec *iovs;          /* IOS_CHAIN_MAX for each slot; NULL where iov_max is 1 at most */
-    uint32_t in_flight;          /* slots taken and not yet given back */
     uint32_t free_count;
     uint32_t *free_slots; /* stack */
     struct list raws;     /* keel_raw in flight */
@@ -101,10 +103,15 @@ struct keel_ctx {
 
     /* role */
     _Atomic uint32_t role;     /* 1: somebody drives; acquire and release in drive.c */
-    struct ios_queue finished; /* complete, not yet handed over */
+    struct ios_queue finished; /* complete, not yet handed over; but for what the owner found
+                                * itself, which is on ready */
     uint32_t *freed_slots;     /* stack, given back under submit at the end of a turn */
     uint32_t freed_count;
-    uint64_t handed;     /* requests handed over so far */
+    /* In this turn the owner itself holds the role, and has nothing on the way: what is finished
+     * need not go through the list that others put things on. */
+    bool straight;
+    uint64_t handed;     /* requests that completed so far, */
+    uint64_t handed_raw; /* and raw operations */
     uint64_t done_at_ns; /* the clock, read once for all that came back in a turn; 0: not yet */
     uint64_t done_ticks; /* the same for the trace */
 
@@ -124,6 +131,8 @@ struct keel_ctx {
     /* under done_lock */
     struct lock done_lock;
     struct ios_queue done;
+    _Atomic uint32_t done_waits; /* relaxed: done is not empty. Whoever puts something there wakes
+                                  * the owner afterwards, so that it looks again */
     struct ios_raw_event *raw_events; /* ring of IOS_RAW_EVENTS_MAX; NULL where there is no raw */
     uint32_t raw_head;
     uint32_t raw_tail;
@@ -138,43 +147,73 @@ struct keel_ctx {
     _Atomic uint32_t sleeping;         /* the owner sleeps or is about to */
     _Atomic uint32_t fd_used;          /* keel_ctx_fd was called */
     _Atomic uint32_t event_seen;       /* event_fd was found readable, and is to be read */
-    _Atomic uint64_t stats[8];         /* in the order of struct keel_ctx_stats; relaxed */
+
+    /* relaxed; enters by anybody, commands and linked under submit, the others in the role */
+    _Atomic uint64_t enters;
+    _Atomic uint64_t commands[KEEL_OP_DEALLOCATE + 1]; /* submitted, by operation */
+    _Atomic uint64_t linked;                           /* of the writes, those with a sync behind */
+    _Atomic uint64_t completed;                        /* at the end of each turn */
+    _Atomic uint64_t moved_bytes[KEEL_OP_DEALLOCATE + 1];
 };
 
-enum ios_stat {
-    IOS_STAT_ENTERS,
-    IOS_STAT_SUBMITTED,
-    IOS_STAT_COMPLETED,
-    IOS_STAT_READS,
-    IOS_STAT_WRITES,
-    IOS_STAT_SYNCS,
-    IOS_STAT_BYTES_READ,
-    IOS_STAT_BYTES_WRITTEN,
-};
-
-/* Count; several threads may. */
-static inline void ios_stat_add(struct keel_ctx *ctx, enum ios_stat stat, uint64_t n)
+/* Add to a counter that only the holder of one lock or role adds to: no locked instruction. */
+static inline void ios_stat_add(_Atomic uint64_t *counter, uint64_t n)
 {
-    atomic_fetch_add_explicit(&ctx->stats[stat], n, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
-/* Count what only the holder of one lock or role counts: no locked instruction. */
-static inline void ios_stat_add_alone(struct keel_ctx *ctx, enum ios_stat stat, uint64_t n)
+/* n more are queued; or, with UINT32_MAX and so on, fewer. Submit lock held. */
+static inline void ios_queued_add(struct keel_ctx *ctx, uint32_t n)
 {
-    uint64_t was = atomic_load_explicit(&ctx->stats[stat], memory_order_relaxed);
+    atomic_store_explicit(&ctx->queued,
+                          atomic_load_explicit(&ctx->queued, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
 
-    atomic_store_explicit(&ctx->stats[stat], was + n, memory_order_relaxed);
+static inline uint32_t ios_queued(const struct keel_ctx *ctx)
+{
+    return atomic_load_explicit(&ctx->queued, memory_order_relaxed);
+}
+
+static inline uint32_t ios_lanes_open(const struct keel_ctx *ctx)
+{
+    return atomic_load_explicit(&ctx->lane_count, memory_order_relaxed);
+}
+
+/* Slots that are taken and not yet given back. Submit lock held. */
+static inline uint32_t ios_in_flight(const struct keel_ctx *ctx)
+{
+    return ctx->depth - ctx->free_count;
 }
 
 /* ------------------------------------------------------------- ctx.c */
 
+/* this thread only: callbacks that it is inside of */
+extern _Thread_local uint32_t ios_callback_depth __attribute__((visibility("hidden")));
+
 /* An address that tells this thread from all others that live. */
-const void *ios_thread_self(void);
+static inline const void *ios_thread_self(void)
+{
+    return &ios_callback_depth;
+}
 
 /* Is this thread inside a callback? And enter and leave one. */
-bool ios_in_callback(void);
-void ios_callback_enter(void);
-void ios_callback_leave(void);
+static inline bool ios_in_callback(void)
+{
+    return ios_callback_depth > 0;
+}
+
+static inline void ios_callback_enter(void)
+{
+    ios_callback_depth++;
+}
+
+static inline void ios_callback_leave(void)
+{
+    KEEL_ASSERT(ios_callback_depth > 0);
+    ios_callback_depth--;
+}
 
 /* Registry lock; each() for every open context. */
 void ios_registry_lock(void);
@@ -183,16 +222,7 @@ void ios_registry_unlock(void);
 struct keel_ctx *ios_registry_running(const struct keel_io *io);
 void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), const void *arg);
 
-/* ------------------------------------------------------------- dispatch.c */
-
-enum ios_pushed {
-    IOS_PUSH_FULL,    /* the method takes no more now; all is as before */
-    IOS_PUSH_REFUSED, /* for good; it is among the aborted */
-    IOS_PUSH_GONE,    /* it is the device's, and may complete in another thread at any moment */
-};
-
-/* Give the request a slot and push it, with what rides on it. Submit lock held. */
-enum ios_pushed ios_push(struct keel_ctx *ctx, struct keel_io *io);
+/* ------------------------------------------------------------- dispatch.c, lane.c */
 
 /* From the inbox onto lanes. Submit lock held. False: the owner is just putting something in. */
 bool ios_inbox_take_locked(struct keel_ctx *ctx);
@@ -230,9 +260,6 @@ uint32_t ios_dispatch_locked(struct keel_ctx *ctx, enum ios_flush how);
 /* Give back the slots that the driver freed. Role and submit lock held. */
 void ios_slots_return_locked(struct keel_ctx *ctx);
 
-/* io->res is known and final. Role held. */
-void ios_finish(struct keel_ctx *ctx, struct keel_io *io);
-
 /* ------------------------------------------------------------- drive.c */
 
 bool ios_role_try(struct keel_ctx *ctx);
@@ -243,14 +270,20 @@ void ios_role_release(struct keel_ctx *ctx);
 uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing);
 
 /* Give finished requests back: callbacks for any thread run here, the rest goes to the owner. Role
- * held. Returns how many. */
-uint32_t ios_hand_over(struct keel_ctx *ctx);
+ * held. */
+void ios_hand_over(struct keel_ctx *ctx);
 
 /* Report and hand over what is there without a system call; role held. Returns how many. */
 uint32_t ios_reap(struct keel_ctx *ctx);
 
 /* Is anything queued, in flight or (raw) posted? Takes the submit lock. */
 bool ios_pending(struct keel_ctx *ctx);
+
+/* All that completed so far. Role held. */
+static inline uint64_t ios_handed(const struct keel_ctx *ctx)
+{
+    return ctx->handed + ctx->handed_raw;
+}
 
 /* Submit what is queued, without the role. */
 void ios_submit_queued(struct keel_ctx *ctx);

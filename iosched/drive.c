@@ -41,7 +41,7 @@
 
 #include "base/assert.h"
 #include "base/trace.h"
-#include "iosched/ctx.h"
+#include "iosched/complete.h"
 #include "keel/sched.h"
 
 /* ------------------------------------------------------------- the role */
@@ -121,30 +121,16 @@ static void give_back(struct keel_ctx *ctx, struct keel_io *io)
     atomic_store_explicit(&ctx->running, NULL, memory_order_release);
 }
 
-/* Does the owner hold the role itself, and have nothing on the way? Then what is finished need not
- * go through the list that others put things on. Only the holder of the role adds to that. */
-static bool straight(const struct keel_ctx *ctx)
-{
-    return ctx->owner == ios_thread_self() && ctx->polling && ctx->done.count == 0;
-}
-
-uint32_t ios_hand_over(struct keel_ctx *ctx)
+void ios_hand_over(struct keel_ctx *ctx)
 {
     struct ios_queue owners = {0};
-    bool mine = ctx->kind == KEEL_CTX_THREAD && straight(ctx);
-    uint32_t count = 0;
     struct keel_io *io;
 
     while ((io = ios_queue_pop(&ctx->finished)) != NULL) {
-        count++;
-        if (!io->done || (io->flags & KEEL_IO_ANY_THREAD)) {
+        if (!io->done || (io->flags & KEEL_IO_ANY_THREAD))
             give_back(ctx, io);
-        } else if (mine) {
-            ios_request_move(io, KEEL_IO_DONE);
-            ios_queue_push_tail(&ctx->ready, io);
-        } else {
+        else
             ios_queue_push_tail(&owners, io);
-        }
     }
     if (owners.count > 0) {
         lock_acquire(&ctx->done_lock);
@@ -152,10 +138,9 @@ uint32_t ios_hand_over(struct keel_ctx *ctx)
         for (io = owners.head; io; io = io->private_.next)
             ios_request_move(io, KEEL_IO_DONE);
         ios_queue_splice(&ctx->done, &owners);
+        atomic_store_explicit(&ctx->done_waits, 1, memory_order_relaxed);
         lock_release(&ctx->done_lock);
     }
-    ctx->handed += count;
-    return count;
 }
 
 /* After a turn that completed something: free slots, and tell those who wait. */
@@ -163,6 +148,7 @@ static void announce(struct keel_ctx *ctx)
 {
     ios_lanes_settle(ctx);
     ctx->done_ticks = 0;
+    atomic_store_explicit(&ctx->completed, ctx->handed, memory_order_relaxed);
     if (ctx->freed_count > 0) {
         lock_acquire(&ctx->submit);
         ios_slots_return_locked(ctx);
@@ -175,6 +161,26 @@ static void announce(struct keel_ctx *ctx)
 }
 
 /* ------------------------------------------------------------- turns */
+
+static void begin_turn(struct keel_ctx *ctx)
+{
+    KEEL_DCHECK(atomic_load(&ctx->role) == 1);
+
+    /* Only the holder of the role puts something on done. */
+    ctx->straight = ctx->owner == ios_thread_self() && ctx->polling && ctx->done.count == 0;
+}
+
+/* Give back what came. handed: ios_handed() at its beginning. Returns how many completed. */
+static uint32_t end_turn(struct keel_ctx *ctx, uint64_t handed)
+{
+    ctx->straight = false;
+    ios_hand_over(ctx);
+    uint32_t count = (uint32_t)(ios_handed(ctx) - handed);
+    if (count > 0 || ctx->freed_count > 0)
+        announce(ctx);
+    ios_lanes_kick(ctx);
+    return count;
+}
 
 /*
  * Everything here is held back by what others have in flight. Sleep for a moment, or until one of
@@ -201,7 +207,7 @@ static struct ios_queue take_aborted_locked(struct keel_ctx *ctx)
     struct ios_queue aborted = ctx->aborted;
 
     ctx->aborted = (struct ios_queue){0};
-    ctx->queued -= aborted.count;
+    ios_queued_add(ctx, -aborted.count);
     return aborted;
 }
 
@@ -210,22 +216,23 @@ static void finish_aborted(struct keel_ctx *ctx, struct ios_queue *aborted)
     struct keel_io *io;
 
     while ((io = ios_queue_pop(aborted)) != NULL)
-        ios_finish(ctx, io);
+        ios_finish(ctx, io, KEEL_IO_QUEUED);
 }
 
 uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
 {
-    uint64_t handed = ctx->handed;
+    uint64_t handed = ios_handed(ctx);
     enum ios_wait asked = wait;
 
-    KEEL_DCHECK(atomic_load(&ctx->role) == 1);
+    begin_turn(ctx);
 
     lock_acquire(&ctx->submit);
     ios_dispatch_locked(ctx, IOS_FLUSH_HOLDER);
     struct ios_queue aborted = take_aborted_locked(ctx);
-    uint32_t in_flight = ctx->in_flight + ctx->raw_count;
-    bool held = ctx->in_flight == 0 && ctx->queued > 0;
-    bool nothing = in_flight == 0 && ctx->queued == 0 && aborted.count == 0 && ios_inbox_empty(ctx);
+    uint32_t in_flight = ios_in_flight(ctx) + ctx->raw_count;
+    bool held = ios_in_flight(ctx) == 0 && ios_queued(ctx) > 0;
+    bool nothing =
+        in_flight == 0 && ios_queued(ctx) == 0 && aborted.count == 0 && ios_inbox_empty(ctx);
     lock_release(&ctx->submit);
 
     if (aborted.count > 0 || (in_flight == 0 && !(held && ctx->method->steps_clock)))
@@ -237,11 +244,7 @@ uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
     KEEL_INV(I6, wait == IOS_NOWAIT || in_flight > 0 || ctx->method->steps_clock);
     ctx->method->turn(ctx, wait);
 
-    ios_hand_over(ctx);
-    uint32_t count = (uint32_t)(ctx->handed - handed);
-    if (count > 0 || ctx->freed_count > 0)
-        announce(ctx);
-    ios_lanes_kick(ctx);
+    uint32_t count = end_turn(ctx, handed);
     if (ret_nothing)
         *ret_nothing = nothing && count == 0;
     return count;
@@ -249,26 +252,21 @@ uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
 
 uint32_t ios_reap(struct keel_ctx *ctx)
 {
-    uint64_t handed = ctx->handed;
+    uint64_t handed = ios_handed(ctx);
 
-    KEEL_DCHECK(atomic_load(&ctx->role) == 1);
     if (!ctx->method->reap)
         return 0;
 
+    begin_turn(ctx);
     ctx->method->reap(ctx);
-    ios_hand_over(ctx);
-    uint32_t count = (uint32_t)(ctx->handed - handed);
-    if (count > 0 || ctx->freed_count > 0)
-        announce(ctx);
-    ios_lanes_kick(ctx);
-    return count;
+    return end_turn(ctx, handed);
 }
 
 bool ios_pending(struct keel_ctx *ctx)
 {
     lock_acquire(&ctx->submit);
-    bool pending =
-        !ios_inbox_empty(ctx) || ctx->queued > 0 || ctx->in_flight > 0 || ctx->raw_count > 0;
+    bool pending = !ios_inbox_empty(ctx) || ios_queued(ctx) > 0 || ios_in_flight(ctx) > 0 ||
+                   ctx->raw_count > 0;
     lock_release(&ctx->submit);
     return pending;
 }
@@ -390,6 +388,7 @@ static bool take_ready(struct keel_ctx *ctx, struct keel_io *io)
 
     lock_acquire(&ctx->done_lock);
     ios_queue_splice(&ctx->ready, &ctx->done);
+    atomic_store_explicit(&ctx->done_waits, 0, memory_order_relaxed);
     lock_release(&ctx->done_lock);
     ios_queue_remove(&ctx->ready, io);
     return true;
@@ -409,7 +408,7 @@ int keel_io_wait(struct keel_ctx *ctx, struct keel_io *io)
     int32_t res = io->res;
     if (take_ready(ctx, io)) {
         void (*done)(struct keel_io *) = io->done;
-        ios_request_move(io, KEEL_IO_IDLE);
+        ios_request_move_from(io, KEEL_IO_DONE, KEEL_IO_IDLE);
         ios_callback_enter();
         done(io);
         ios_callback_leave();

@@ -5,10 +5,10 @@
 #include "iosched/lane.h"
 
 #include <sched.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "iosched/ctx.h"
 #include "iosched/probes.h"
 
@@ -64,11 +64,15 @@ void ios_sched_put(struct ios_sched *sched)
 
 static struct ios_lane *open_lane(struct keel_ctx *ctx, struct ios_sched *sched)
 {
-    if (ctx->lane_count == IOS_LANES_MAX)
+    uint32_t count = ios_lanes_open(ctx);
+
+    if (count == IOS_LANES_MAX)
         return &ctx->lanes[0];
 
-    struct ios_lane *lane = &ctx->lanes[ctx->lane_count++];
+    struct ios_lane *lane = &ctx->lanes[count];
+    atomic_store_explicit(&ctx->lane_count, count + 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&sched->refs, 1, memory_order_relaxed);
+    lane->index = (uint8_t)count;
     lane->sched = sched;
     lane->ctx = ctx;
     list_init(&lane->link);
@@ -79,15 +83,18 @@ static struct ios_lane *open_lane(struct keel_ctx *ctx, struct ios_sched *sched)
     return lane;
 }
 
-struct ios_lane *ios_lane_for(struct keel_ctx *ctx, const struct keel_device *device)
+/* The lane for requests to device (NULL: the plain one). Submit lock. */
+static inline struct ios_lane *lane_for(struct keel_ctx *ctx, const struct keel_device *device)
 {
-    if (!device || !device->sched)
-        return &ctx->lanes[0];
-    for (uint32_t i = ctx->lane_count - 1; i > 0; i--) {
-        if (ctx->lanes[i].sched == device->sched)
-            return &ctx->lanes[i];
-    }
-    return open_lane(ctx, device->sched);
+    struct ios_sched *sched = device ? device->sched : NULL;
+
+    if (ctx->lane_last->sched == sched)
+        return ctx->lane_last;
+    uint32_t i = ios_lanes_open(ctx);
+    while (i-- > 0 && ctx->lanes[i].sched != sched)
+        continue;
+    ctx->lane_last = i < IOS_LANES_MAX ? &ctx->lanes[i] : open_lane(ctx, sched);
+    return ctx->lane_last;
 }
 
 void ios_stats_add(struct keel_sched_class_stats *to, const struct keel_sched_class_stats *from)
@@ -126,9 +133,9 @@ static void close_lane(struct ios_lane *lane)
 
 void ios_lanes_close(struct keel_ctx *ctx)
 {
-    for (uint32_t i = 1; i < ctx->lane_count; i++)
+    for (uint32_t i = 1; i < ios_lanes_open(ctx); i++)
         close_lane(&ctx->lanes[i]);
-    ctx->lane_count = 1;
+    atomic_store_explicit(&ctx->lane_count, 1, memory_order_relaxed);
 }
 
 /* ------------------------------------------------------------- queues */
@@ -139,8 +146,11 @@ static void look_at_head(struct ios_lane *lane, uint32_t cls)
     struct sched_flow *flow = &lane->flows[cls];
 
     flow->waiting = lane->queues[cls].count;
-    if (!head)
+    if (!head) {
+        lane->classes &= ~(1u << cls);
         return;
+    }
+    lane->classes |= 1u << cls;
     flow->head_cost_ns = head->private_.cost_ns;
     flow->head_since_ns = head->private_.stamp_ns;
 }
@@ -156,34 +166,49 @@ static uint32_t cost_of(const struct ios_lane *lane, const struct keel_io *io)
                       (io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC)) != 0);
 }
 
-void ios_lane_push(struct keel_ctx *ctx, struct keel_io *io, bool first)
+__attribute__((noinline)) static void push_class(struct keel_ctx *ctx, struct ios_lane *lane,
+                                                 struct keel_io *io, bool first)
 {
-    struct ios_lane *lane = ios_lane_for(ctx, io->device);
-    struct ios_queue *queue = &lane->fifo;
     uint32_t cls = io->private_.cls;
+    struct ios_queue *queue = &lane->queues[cls];
 
-    io->private_.lane = (uint8_t)(lane - ctx->lanes);
-    io->private_.cost_ns = 0;
-    io->private_.step_bytes = 0;
-    ctx->queued++;
-    if (lane->sched &&
-        atomic_load_explicit(&lane->sched->mode, memory_order_relaxed) != KEEL_SCHED_OFF) {
-        queue = &lane->queues[cls];
-        io->private_.cost_ns = cost_of(lane, io);
-        io->private_.stamp_ns = ios_now(ctx);
-        lane->waiting++;
-        if (queue->count == 0)
-            lane->fresh |= 1u << cls;
-        PROBE_QUEUED(io);
-    }
+    io->private_.cost_ns = cost_of(lane, io);
+    io->private_.stamp_ns = ios_now(ctx);
+    lane->waiting++;
+    if (queue->count == 0)
+        lane->fresh |= 1u << cls;
+    PROBE_QUEUED(io);
     if (first)
         ios_queue_push_head(queue, io);
     else
         ios_queue_push_tail(queue, io);
-    if (queue != &lane->fifo && (first || queue->count == 1))
+    if (first || queue->count == 1)
         look_at_head(lane, cls);
-    else if (queue != &lane->fifo)
+    else
         lane->flows[cls].waiting++;
+}
+
+__attribute__((always_inline)) static inline void lane_push(struct keel_ctx *ctx,
+                                                            struct keel_io *io, bool first)
+{
+    struct ios_lane *lane = lane_for(ctx, io->device);
+
+    io->private_.lane = lane->index;
+    if (lane->sched &&
+        atomic_load_explicit(&lane->sched->mode, memory_order_relaxed) != KEEL_SCHED_OFF)
+        push_class(ctx, lane, io, first);
+    else if (first)
+        ios_queue_push_head(&lane->fifo, io);
+    else
+        ios_queue_push_tail(&lane->fifo, io);
+}
+
+void ios_lane_push(struct keel_ctx *ctx, struct keel_io *io, bool first)
+{
+    /* Not always its first time. */
+    io->private_.cost_ns = 0;
+    io->private_.step_bytes = 0;
+    lane_push(ctx, io, first);
 }
 
 void ios_lane_remove(struct keel_ctx *ctx, struct keel_io *io)
@@ -191,7 +216,6 @@ void ios_lane_remove(struct keel_ctx *ctx, struct keel_io *io)
     struct ios_lane *lane = &ctx->lanes[io->private_.lane];
     uint32_t cls = io->private_.cls;
 
-    ctx->queued--;
     if (io->private_.cost_ns == 0) {
         ios_queue_remove(&lane->fifo, io);
         return;
@@ -201,7 +225,84 @@ void ios_lane_remove(struct keel_ctx *ctx, struct keel_io *io)
     look_at_head(lane, cls);
 }
 
+bool ios_inbox_take_locked(struct keel_ctx *ctx)
+{
+    uint32_t head = atomic_load_explicit(&ctx->inbox_head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_acquire);
+
+    KEEL_DCHECK(lock_held(&ctx->submit));
+    if (head != tail) {
+        ios_queued_add(ctx, tail - head);
+        for (; head != tail; head++)
+            lane_push(ctx, ctx->inbox[head % IOS_INBOX_MAX], false);
+        atomic_store_explicit(&ctx->inbox_head, head, memory_order_release);
+    }
+    return atomic_load_explicit(&ctx->inbox_claim, memory_order_relaxed) == tail;
+}
+
 /* ------------------------------------------------------------- going */
+
+enum ios_pushed {
+    IOS_PUSH_FULL,    /* the method takes no more now; all is as before */
+    IOS_PUSH_REFUSED, /* for good; it is among the aborted */
+    IOS_PUSH_GONE,    /* it is the device's, and may complete in another thread at any moment */
+};
+
+static void count_submitted(struct keel_ctx *ctx, const struct keel_io *io)
+{
+    if (io->private_.phase == IOS_PHASE_SYNC_ONLY)
+        return; /* it was, with its write */
+    ios_stat_add(&ctx->commands[io->op], 1);
+    if (io->flags & KEEL_IO_LINK_SYNC)
+        ios_stat_add(&ctx->linked, 1);
+}
+
+/* All of a chain completes with rc at the next turn. */
+static void abort_chain(struct keel_ctx *ctx, struct keel_io *io, int rc)
+{
+    struct keel_io *next;
+
+    for (; io; io = next) {
+        next = io->private_.chain;
+        io->private_.chain = NULL;
+        io->res = rc;
+        ios_queue_push_tail(&ctx->aborted, io);
+        ios_queued_add(ctx, 1);
+    }
+}
+
+/* Give the request a slot and push it, with what rides on it. Submit lock held. */
+__attribute__((always_inline)) static inline enum ios_pushed push_one(struct keel_ctx *ctx,
+                                                                      struct keel_io *io)
+{
+    KEEL_INV(I3, ctx->free_count > 0);
+
+    uint32_t index = ctx->free_slots[ctx->free_count - 1];
+    struct ios_slot *slot = &ctx->slots[index];
+    KEEL_INV(I4, atomic_load_explicit(&slot->io, memory_order_relaxed) == NULL);
+    KEEL_DCHECK(ios_request_state(io) == KEEL_IO_QUEUED);
+
+    slot->gen++;
+    io->private_.slot = index;
+    int rc = ctx->method->push(ctx, io);
+    if (rc == KEEL_EFULL)
+        return IOS_PUSH_FULL;
+    if (rc) {
+        abort_chain(ctx, io, rc);
+        return IOS_PUSH_REFUSED;
+    }
+
+    ctx->free_count--;
+    count_submitted(ctx, io);
+    if (trace_each_wanted())
+        TRACE_AT(ctx->ticks, IO_MOVE, trace_id(io), "SUBMITTED", io->offset_bytes, io->len_bytes,
+                 0);
+    ios_request_seal(io);
+    for (struct keel_io *at = io; at; at = at->private_.chain)
+        ios_request_move_from(at, KEEL_IO_QUEUED, KEEL_IO_SUBMITTED);
+    atomic_store_explicit(&slot->io, io, memory_order_release); /* pairs in report_request() */
+    return IOS_PUSH_GONE;
+}
 
 /* First come, first served. */
 static uint32_t dispatch_fifo(struct keel_ctx *ctx, struct ios_lane *lane)
@@ -210,14 +311,13 @@ static uint32_t dispatch_fifo(struct keel_ctx *ctx, struct ios_lane *lane)
 
     while (ctx->free_count > 0 && lane->fifo.head) {
         struct keel_io *io = ios_queue_pop(&lane->fifo);
-        ctx->queued--;
-        if (ios_push(ctx, io) == IOS_PUSH_FULL) {
+        if (push_one(ctx, io) == IOS_PUSH_FULL) {
             ios_queue_push_head(&lane->fifo, io);
-            ctx->queued++;
             break;
         }
         pushed++;
     }
+    ios_queued_add(ctx, -pushed);
     return pushed;
 }
 
@@ -303,7 +403,7 @@ static bool go(struct keel_ctx *ctx, struct ios_lane *lane, uint32_t cls)
     uint64_t cost_ns = io->private_.cost_ns, offset = io->offset_bytes;
     uint32_t bytes = io->private_.step_bytes;
     uint8_t op = io->op;
-    enum ios_pushed pushed = ios_push(ctx, io);
+    enum ios_pushed pushed = push_one(ctx, io);
     if (pushed == IOS_PUSH_FULL) {
         ios_decompose(ctx, io);
         look_at_head(lane, cls);
@@ -356,8 +456,8 @@ static uint32_t dispatch_lane(struct keel_ctx *ctx, struct ios_lane *lane)
             all = false;
             break;
         }
-        uint32_t cls = sched_pick(&sched->policy, lane->flows, &others, holds);
-        if (cls == KEEL_CLASS_COUNT && !ctx->method->flush && ctx->in_flight == 0)
+        uint32_t cls = sched_pick(&sched->policy, lane->flows, lane->classes, &others, holds);
+        if (cls == KEEL_CLASS_COUNT && !ctx->method->flush && ios_in_flight(ctx) == 0)
             cls = least(lane);
         if (cls == KEEL_CLASS_COUNT)
             break;
@@ -383,9 +483,9 @@ uint32_t ios_lanes_dispatch(struct keel_ctx *ctx)
 {
     uint32_t pushed = 0;
 
-    for (uint32_t i = 0; i < ctx->lane_count; i++) {
+    for (uint32_t i = 0; i < ios_lanes_open(ctx); i++) {
         /* Another one begins each time, so that none takes all slots for good (I5). */
-        struct ios_lane *lane = &ctx->lanes[(ctx->lane_first + i) % ctx->lane_count];
+        struct ios_lane *lane = &ctx->lanes[(ctx->lane_first + i) % ios_lanes_open(ctx)];
         if (lane->fifo.head)
             pushed += dispatch_fifo(ctx, lane);
         if (lane->waiting > 0 || lane->held)
@@ -401,6 +501,14 @@ static void keep_sample(struct ios_lane *lane, enum sched_signal signal, uint64_
 {
     if (lane->sample_count[signal] < IOS_SAMPLES_MAX)
         lane->samples[signal][lane->sample_count[signal]++] = exec_ns;
+}
+
+void ios_lane_count(struct keel_ctx *ctx, const struct keel_io *io)
+{
+    struct keel_sched_class_stats *stats = &ctx->lanes[io->private_.lane].stats[io->private_.cls];
+
+    ios_count(&stats->requests, 1);
+    ios_count(&stats->bytes, io->private_.done_bytes);
 }
 
 void ios_lane_done(struct keel_ctx *ctx, const struct keel_io *io, int32_t res)
@@ -454,7 +562,7 @@ static void settle_lane(struct ios_lane *lane, uint64_t now_ns)
 
 void ios_lanes_settle(struct keel_ctx *ctx)
 {
-    for (uint32_t i = 1; i < atomic_load_explicit(&ctx->lane_count, memory_order_relaxed); i++) {
+    for (uint32_t i = 1; i < ios_lanes_open(ctx); i++) {
         if (ctx->lanes[i].done_any)
             settle_lane(&ctx->lanes[i], ctx->done_at_ns);
     }
@@ -510,7 +618,7 @@ static void kick_lanes_of(struct keel_ctx *ctx, struct ios_sched *sched)
 
 void ios_lanes_kick(struct keel_ctx *ctx)
 {
-    for (uint32_t i = 1; i < atomic_load_explicit(&ctx->lane_count, memory_order_relaxed); i++) {
+    for (uint32_t i = 1; i < ios_lanes_open(ctx); i++) {
         struct ios_sched *sched = ctx->lanes[i].sched;
         if (atomic_load_explicit(&sched->held_count, memory_order_relaxed) > 0)
             kick_lanes_of(ctx, sched);
@@ -520,7 +628,7 @@ void ios_lanes_kick(struct keel_ctx *ctx)
 /* Reap for those whose threads may be silent: what they have in flight holds this context back. */
 void ios_lanes_drive_others(struct keel_ctx *ctx)
 {
-    for (uint32_t i = 1; i < atomic_load_explicit(&ctx->lane_count, memory_order_relaxed); i++) {
+    for (uint32_t i = 1; i < ios_lanes_open(ctx); i++) {
         struct ios_sched *sched = ctx->lanes[i].sched;
         for (uint32_t at = 0;; at++) {
             struct ios_lane *other = NULL;

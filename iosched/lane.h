@@ -61,11 +61,13 @@ struct ios_lane {
     /* set when it is first used, then constant */
     struct ios_sched *sched; /* NULL: the plain lane, first come first served */
     struct keel_ctx *ctx;
+    uint8_t index; /* among the context's */
 
     /* under submit */
     struct ios_queue fifo; /* what came while the scheduler was off */
     struct ios_queue queues[KEEL_CLASS_COUNT];
     uint32_t waiting; /* on queues */
+    uint32_t classes; /* bit per class that has something on its queue */
     uint32_t fresh;   /* bit per class whose queue was empty before */
     struct sched_flow flows[KEEL_CLASS_COUNT];
 
@@ -117,19 +119,20 @@ void ios_sched_put(struct ios_sched *sched);
 
 /* ------------------------------------------------------------- lanes */
 
-/* The lane for requests to device (NULL: the plain one). Submit lock. */
-struct ios_lane *ios_lane_for(struct keel_ctx *ctx, const struct keel_device *device);
-
 /* The context closes: nothing is queued or in flight. */
 void ios_lanes_close(struct keel_ctx *ctx);
 
-/* Put a request on the queue of its class (or the plain one): last, or first. Submit lock. */
+/* Put a request on the queue of its class (or the plain one): last, or first. ctx->queued is the
+ * caller's to count. Submit lock. */
 void ios_lane_push(struct keel_ctx *ctx, struct keel_io *io, bool first);
-/* Take it off again; it is queued. Submit lock. */
+/* Take it off again; it is queued. ctx->queued is the caller's to count. Submit lock. */
 void ios_lane_remove(struct keel_ctx *ctx, struct keel_io *io);
 
 /* Push to the method what may go; returns how many commands. Submit lock. */
 uint32_t ios_lanes_dispatch(struct keel_ctx *ctx);
+
+/* A request that was charged is finished; role held. */
+void ios_lane_count(struct keel_ctx *ctx, const struct keel_io *io);
 
 /* A command came back; role held. */
 void ios_lane_done(struct keel_ctx *ctx, const struct keel_io *io, int32_t res);

@@ -16,7 +16,7 @@
 
 #include "base/assert.h"
 #include "base/bug.h"
-#include "iosched/ctx.h"
+#include "iosched/complete.h"
 #include "iosched/probes.h"
 
 #define LOOK_AHEAD 16u
@@ -128,7 +128,7 @@ static void gather(struct ios_lane *lane, uint32_t cls, struct build *build)
             PROBE_MERGED(build->first, io);
             ios_queue_remove(queue, io);
             lane->waiting--;
-            lane->ctx->queued--;
+            ios_queued_add(lane->ctx, UINT32_MAX);
             i = UINT32_MAX; /* from the beginning */
             next = queue->head;
         }
@@ -142,7 +142,7 @@ struct keel_io *ios_compose(struct keel_ctx *ctx, struct ios_lane *lane, uint32_
     uint64_t stamp_ns = io->private_.stamp_ns;
 
     lane->waiting--;
-    ctx->queued--;
+    ios_queued_add(ctx, UINT32_MAX);
     if (cls == KEEL_CLASS_WAL || (io->op != KEEL_OP_READ && io->op != KEEL_OP_WRITE) ||
         io->private_.phase != IOS_PHASE_TRANSFER || (io->flags & KEEL_IO_LINK_SYNC))
         return io;
@@ -186,6 +186,7 @@ void ios_decompose(struct keel_ctx *ctx, struct keel_io *head)
         struct keel_io *io = members[--count];
         io->private_.chain = NULL;
         io->private_.iov_count = 0;
+        ios_queued_add(ctx, 1);
         ios_lane_push(ctx, io, true);
     }
 }
@@ -212,7 +213,7 @@ static void go_alone(struct keel_ctx *ctx, struct keel_io *head)
     lock_acquire(&ctx->submit);
     for (struct keel_io *io = head; io; io = io->private_.chain) {
         io->private_.alone = 1;
-        ios_request_move(io, KEEL_IO_QUEUED);
+        ios_request_move_from(io, KEEL_IO_SUBMITTED, KEEL_IO_QUEUED);
     }
     ios_decompose(ctx, head);
     lock_release(&ctx->submit);
@@ -232,6 +233,6 @@ void ios_chain_done(struct keel_ctx *ctx, struct keel_io *head, int32_t res)
             memcpy(io->buf, head->buf, io->len_bytes);
         io->private_.done_bytes = io->len_bytes;
         io->res = 0;
-        ios_finish(ctx, io);
+        ios_finish(ctx, io, KEEL_IO_SUBMITTED);
     }
 }

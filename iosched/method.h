@@ -12,10 +12,10 @@
  *   turn()   role          hand over what was flushed, wait if told to, report what completed
  *
  * The *role* of the driver is held by at most one thread per context. Reporting is done by calling
- * ios_ctx_part_done() once for each part of each pushed request (see request.h for parts), with the
- * role held, never from push() or flush(). It may run callbacks (sim) and must therefore be called
- * with no lock of the method held; callbacks may submit, and thereby lead to push() and flush()
- * being called again before ios_ctx_part_done() returns.
+ * ios_ctx_part_done() (complete.h) once for each part of each pushed request (see request.h for
+ * parts), with the role held, never from push() or flush(). It may run callbacks (sim) and must
+ * therefore be called with no lock of the method held; callbacks may submit, and thereby lead to
+ * push() and flush() being called again before ios_ctx_part_done() returns.
  *
  * Failure modes: push() may refuse for the moment (KEEL_EFULL) or for good (any other code, with
  * which the request then completes). turn() cannot fail; a device's errors are results of parts.
@@ -123,17 +123,12 @@ static inline int ios_range_mode(enum keel_op op)
            (op == KEEL_OP_WRITE_ZEROES ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
 }
 
-/*
- * A part of a pushed request completed. part: 0, or 1 for the sync of a linked pair; res: bytes
- * transferred (0 for a sync) or -errno. Role held (steps_clock: by whatever turn() this is).
- */
-void ios_ctx_part_done(struct keel_ctx *ctx, struct keel_io *io, unsigned part, int32_t res);
-
 /* A completion of a raw operation; role held. */
 void ios_ctx_raw_done(struct keel_ctx *ctx, struct keel_raw *raw, int32_t res, bool more,
                       uint32_t flags);
 
-/* How many completions may be taken now, so that those of raw operations find room. */
+/* How many completions may be taken now, so that those of raw operations find room. For contexts
+ * that may have some (raw_events). */
 uint32_t ios_raw_room(struct keel_ctx *ctx);
 
 /* Add a sentence to ctx->path.why: what was refused, why, and the remedy. Submit lock held, or

@@ -70,7 +70,8 @@ static int fill_command(struct keel_ctx *ctx, struct uring_ring *ring, const str
         return rc;
     if (step->buf && !atomic_load_explicit(&method->fixed_refused, memory_order_relaxed))
         index = uring_fixed_buffer(ctx, ring, io, step);
-    slot->fixed = index >= 0;
+    if (index >= 0)
+        slot->notes |= URING_FIXED;
     struct io_uring_sqe *sqe = uring_ring_sqe(ring);
     sqe->opcode = IORING_OP_URING_CMD;
     sqe->cmd_op = step->iov_count ? NVME_URING_CMD_IO_VEC : NVME_URING_CMD_IO;
@@ -89,7 +90,8 @@ static int nvme_push(struct keel_ctx *ctx, struct keel_io *io)
     const struct uring_method *method = ctx->method_data;
     struct ios_step step = ios_request_step(io);
     struct uring_ring *ring = ring_for(ctx, io, &step);
-    struct uring_slot slot = {.on_data = ring == &method->data, .sync_apart = step.link_sync};
+    struct uring_slot slot = {.notes = (ring == &method->data ? URING_ON_DATA : 0) |
+                                       (step.link_sync ? URING_SYNC_APART : 0)};
 
     if (uring_ring_room(ring) == 0)
         return KEEL_EFULL;
@@ -102,7 +104,7 @@ static int nvme_push(struct keel_ctx *ctx, struct keel_io *io)
         if (rc)
             return rc;
     }
-    uring_pushed(ctx, io, &slot, 1);
+    uring_pushed(ctx, io, slot, 1);
     return 0;
 }
 

@@ -19,9 +19,8 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "iosched/ctx.h"
+#include "iosched/complete.h"
 #include "iosched/device.h"
-#include "iosched/method.h"
 #include "iosched/sim_model.h"
 
 #define TURN_NS 1000u

@@ -78,44 +78,66 @@ static struct uring_ring *ring_for(struct keel_ctx *ctx, const struct keel_io *i
     return data ? data : &method->sync;
 }
 
-static int uring_push(struct keel_ctx *ctx, struct keel_io *io)
+__attribute__((noinline)) static int push_transfer(struct keel_ctx *ctx, struct keel_io *io)
 {
     const struct uring_method *method = ctx->method_data;
     struct ios_step step = ios_request_step(io);
     struct uring_ring *ring = ring_for(ctx, io, &step);
-    struct uring_slot slot = {.on_data = ring == &method->data};
+    struct uring_slot slot = {.notes = ring == &method->data ? URING_ON_DATA : 0};
+
+    if (uring_ring_room(ring) < 1u + step.link_sync)
+        return KEEL_EFULL;
+    fill_transfer(ctx, ring, io, &step);
+    if (step.link_sync)
+        fill_sync(ctx, ring, io, 1);
+    uring_pushed(ctx, io, slot, 1u + step.link_sync);
+    return 0;
+}
+
+/* Syncs, ranges, and what its submitter carries out itself. */
+__attribute__((noinline)) static int push_rest(struct keel_ctx *ctx, struct keel_io *io)
+{
+    struct uring_method *method = ctx->method_data;
+    struct uring_slot slot = {0};
 
     if (io->flags & KEEL_IO_INLINE) {
+        ios_request_step(io);
         uring_push_inline(ctx, io);
         return 0;
     }
-    if (uring_ring_room(ring) < io->private_.parts)
+    if (uring_ring_room(&method->sync) == 0)
         return KEEL_EFULL;
-
-    switch (step.op) {
-    case KEEL_OP_READ:
-    case KEEL_OP_WRITE:
-        fill_transfer(ctx, ring, io, &step);
-        if (step.link_sync)
-            fill_sync(ctx, ring, io, 1);
-        break;
-    case KEEL_OP_SYNC:
-        fill_sync(ctx, ring, io, 0);
-        break;
-    case KEEL_OP_WRITE_ZEROES:
-    case KEEL_OP_DEALLOCATE:
-        fill_range(ctx, ring, io, &step);
+    struct ios_step step = ios_request_step(io);
+    if (step.op == KEEL_OP_SYNC) {
+        fill_sync(ctx, &method->sync, io, 0);
+    } else {
+        fill_range(ctx, &method->sync, io, &step);
         slot.bytes = step.len_bytes;
-        break;
-    case KEEL_OP_NOP: {
-        struct io_uring_sqe *sqe = uring_ring_sqe(ring);
-        sqe->opcode = IORING_OP_NOP;
-        sqe->user_data = uring_request_data(ctx, io, 0);
-        break;
     }
-    }
-    uring_pushed(ctx, io, &slot, io->private_.parts);
+    uring_pushed(ctx, io, slot, 1);
     return 0;
+}
+
+static int push_nop(struct keel_ctx *ctx, struct keel_io *io)
+{
+    struct uring_method *method = ctx->method_data;
+
+    if (uring_ring_room(&method->sync) == 0)
+        return KEEL_EFULL;
+    io->private_.parts_left = 1;
+    struct io_uring_sqe *sqe = uring_ring_sqe(&method->sync);
+    sqe->opcode = IORING_OP_NOP;
+    sqe->user_data = uring_request_data(ctx, io, 0);
+    uring_pushed(ctx, io, (struct uring_slot){0}, 1);
+    return 0;
+}
+
+static int uring_push(struct keel_ctx *ctx, struct keel_io *io)
+{
+    if (io->op <= KEEL_OP_WRITE && io->private_.phase == IOS_PHASE_TRANSFER &&
+        !(io->flags & KEEL_IO_INLINE))
+        return push_transfer(ctx, io);
+    return io->op == KEEL_OP_NOP ? push_nop(ctx, io) : push_rest(ctx, io);
 }
 
 static int uring_attach(struct keel_ctx *ctx, const struct keel_ctx_options *options)

@@ -66,8 +66,11 @@ static bool take_wake(struct keel_ctx *ctx)
 static struct keel_io *next_ready(struct keel_ctx *ctx)
 {
     if (ctx->ready.count == 0) {
+        if (!atomic_load_explicit(&ctx->done_waits, memory_order_relaxed))
+            return NULL;
         lock_acquire(&ctx->done_lock);
         ios_queue_splice(&ctx->ready, &ctx->done);
+        atomic_store_explicit(&ctx->done_waits, 0, memory_order_relaxed);
         lock_release(&ctx->done_lock);
     }
     return ios_queue_pop(&ctx->ready);
@@ -93,7 +96,7 @@ uint32_t ios_run_ready(struct keel_ctx *ctx, unsigned max)
     ios_callback_enter();
     while ((max == 0 || ran < max) && (io = next_ready(ctx)) != NULL) {
         void (*done)(struct keel_io *) = io->done;
-        ios_request_move(io, KEEL_IO_IDLE);
+        ios_request_move_from(io, KEEL_IO_DONE, KEEL_IO_IDLE);
         done(io);
         ran++;
     }
@@ -258,7 +261,7 @@ static void add_fd(struct pollfd *fds, nfds_t *count, struct keel_ctx *ctx)
 static bool all_held(struct keel_ctx *ctx)
 {
     lock_acquire(&ctx->submit);
-    bool held = ctx->in_flight == 0 && ctx->queued > 0;
+    bool held = ios_in_flight(ctx) == 0 && ios_queued(ctx) > 0;
     lock_release(&ctx->submit);
     return held;
 }
@@ -315,10 +318,10 @@ static bool step_clock(struct turn *turn)
     if (!pending || !ios_role_try(ctx))
         return false;
 
-    uint64_t handed = ctx->handed;
+    uint64_t handed = ios_handed(ctx);
     ctx->method->turn(ctx, IOS_WAIT);
     ios_hand_over(ctx);
-    if (ctx->handed != handed)
+    if (ios_handed(ctx) != handed)
         turn->progress = true;
     ios_role_release(ctx);
     return true;

@@ -38,9 +38,6 @@ int keel_ctx_raw(struct keel_ctx *ctx, struct keel_raw *raw)
 
 uint32_t ios_raw_room(struct keel_ctx *ctx)
 {
-    if (!ctx->raw_events)
-        return UINT32_MAX;
-
     lock_acquire(&ctx->done_lock);
     uint32_t used = ctx->raw_tail - ctx->raw_head;
     lock_release(&ctx->done_lock);
@@ -64,5 +61,5 @@ void ios_ctx_raw_done(struct keel_ctx *ctx, struct keel_raw *raw, int32_t res, b
         ctx->raw_count--;
         lock_release(&ctx->submit);
     }
-    ctx->handed++; /* counts as done in this turn, so that the owner is told */
+    ctx->handed_raw++; /* counts as done in this turn, so that the owner is told */
 }

@@ -12,7 +12,6 @@
 #include "base/crc32c.h"
 #include "base/text.h"
 #include "base/trace.h"
-#include "iosched/device.h"
 
 #define STATE_COUNT (KEEL_IO_DONE + 1)
 
@@ -75,70 +74,9 @@ void ios_request_check(const struct keel_io *io)
     KEEL_ASSERT(io->private_.done_bytes <= io->len_bytes);
     KEEL_ASSERT(io->private_.retries <= IOS_RETRIES_MAX);
     if (state == KEEL_IO_SUBMITTED)
-        KEEL_ASSERT(io->private_.parts == 1 || io->private_.parts == 2);
+        KEEL_ASSERT(io->private_.parts_left <= 3);
     if (io->private_.phase == IOS_PHASE_SYNC_ONLY)
         KEEL_ASSERT(io->private_.done_bytes == io->len_bytes);
-}
-
-static bool is_range(unsigned op)
-{
-    return op == KEEL_OP_WRITE_ZEROES || op == KEEL_OP_DEALLOCATE;
-}
-
-/* Has it a place and a length, of which parts may be done? */
-static bool has_extent(unsigned op)
-{
-    return op == KEEL_OP_READ || op == KEEL_OP_WRITE || is_range(op);
-}
-
-int ios_request_validate(const struct keel_io *io)
-{
-    KEEL_ASSERT(io->op >= KEEL_OP_READ && io->op <= KEEL_OP_DEALLOCATE);
-    KEEL_ASSERT(io->cls < KEEL_CLASS_COUNT);
-    KEEL_ASSERT(io->device != NULL || io->op == KEEL_OP_NOP);
-    if (io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC))
-        KEEL_ASSERT(io->op == KEEL_OP_WRITE);
-    KEEL_ASSERT((io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC)) !=
-                (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC));
-    if (!has_extent(io->op))
-        return io->len_bytes == 0 ? 0 : KEEL_ERANGE;
-
-    uint64_t bits = (uintptr_t)io->buf | io->offset_bytes | io->len_bytes;
-    if ((io->buf == NULL) != is_range(io->op) || bits % KEEL_BLOCK_BYTES != 0)
-        return KEEL_EALIGN;
-    uint32_t max = is_range(io->op) ? KEEL_RANGE_BYTES_MAX : KEEL_IO_BYTES_MAX;
-    if (io->len_bytes == 0 || io->len_bytes > max)
-        return KEEL_ERANGE;
-
-    uint64_t size = ios_device_size(io->device);
-    if (io->offset_bytes > size || io->len_bytes > size - io->offset_bytes)
-        return KEEL_ERANGE;
-    return 0;
-}
-
-struct ios_step ios_request_step(struct keel_io *io)
-{
-    uint32_t done = io->private_.done_bytes;
-    struct ios_step step = {.op = (enum keel_op)io->op};
-
-    if (io->private_.phase == IOS_PHASE_SYNC_ONLY)
-        step.op = KEEL_OP_SYNC;
-    if (has_extent(step.op)) {
-        KEEL_ASSERT(done < io->len_bytes);
-        step.dsync = (io->flags & KEEL_IO_DSYNC) != 0;
-        step.link_sync = (io->flags & KEEL_IO_LINK_SYNC) != 0;
-        step.buf = io->buf ? (char *)io->buf + done : NULL;
-        step.offset_bytes = io->device->base_bytes + io->offset_bytes + done;
-        step.len_bytes = io->private_.step_bytes ? io->private_.step_bytes : io->len_bytes - done;
-        if (io->private_.iov_count > 1) {
-            step.buf = NULL;
-            step.iov = ios_chain_iov(io);
-            step.iov_count = io->private_.iov_count;
-        }
-    }
-    io->private_.parts = step.link_sync ? 2 : 1;
-    io->private_.parts_done = 0;
-    return step;
 }
 
 #ifndef NDEBUG
@@ -151,12 +89,14 @@ static uint32_t buffer_sum(const struct keel_io *io)
 
 void ios_request_seal(struct keel_io *io)
 {
-    io->private_.sum = buffer_sum(io);
+    for (; io; io = io->private_.chain)
+        io->private_.sum = buffer_sum(io);
 }
 
 void ios_request_unseal(const struct keel_io *io)
 {
-    KEEL_INV(I2, io->private_.sum == buffer_sum(io));
+    for (; io; io = io->private_.chain)
+        KEEL_INV(I2, io->private_.sum == buffer_sum(io));
 }
 
 #endif
@@ -241,11 +181,13 @@ static enum ios_verdict settle_pair(struct keel_io *io)
 enum ios_verdict ios_request_settle(struct keel_io *io)
 {
     KEEL_ASSERT(ios_request_state(io) == KEEL_IO_SUBMITTED);
-    KEEL_ASSERT(io->private_.parts_done == (1u << io->private_.parts) - 1);
+    KEEL_ASSERT(io->private_.parts_left == 0);
 
-    if (io->private_.parts == 2)
+    if (ios_request_complete(io))
+        return IOS_FINISHED;
+    if (ios_request_is_pair(io))
         return settle_pair(io);
-    if (has_extent(io->op) && io->private_.phase == IOS_PHASE_TRANSFER)
+    if (ios_has_extent(io->op) && io->private_.phase == IOS_PHASE_TRANSFER)
         return settle_transfer(io, io->private_.part_res[0]);
     return settle_sync(io, io->private_.part_res[0]);
 }

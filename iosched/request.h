@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 
 #include "base/assert.h"
+#include "iosched/device.h"
 #include "keel/iosched.h"
 
 /* clang-format off */
@@ -116,44 +117,112 @@ static inline void ios_request_move(struct keel_io *io, enum keel_io_state to)
     __atomic_store_n(&io->private_.state, gen << 8 | (uint32_t)to, __ATOMIC_RELEASE);
 }
 
+/* The same where the present state is known. */
+static inline void ios_request_move_from(struct keel_io *io, enum keel_io_state from,
+                                         enum keel_io_state to)
+{
+    uint32_t word = __atomic_load_n(&io->private_.state, __ATOMIC_RELAXED);
+
+    /* Of constants: nothing is left of it but the comparison. */
+    if (__builtin_expect((word & 0xff) != from || !(IOS_EDGE_BITS >> (from * 4 + to) & 1), 0))
+        ios_request_missing_edge(io, (enum keel_io_state)(word & 0xff), to);
+    word += (uint32_t)to - (uint32_t)from + (from == KEEL_IO_IDLE ? 1u << 8 : 0);
+    /* Release: as in ios_request_move(). */
+    __atomic_store_n(&io->private_.state, word, __ATOMIC_RELEASE);
+}
+
 /* Assert what the state promises about the other fields. Owner of the request only. */
 void ios_request_check(const struct keel_io *io);
 
+static inline bool ios_is_range(unsigned op)
+{
+    return op == KEEL_OP_WRITE_ZEROES || op == KEEL_OP_DEALLOCATE;
+}
+
+/* Has it a place and a length, of which parts may be done? */
+static inline bool ios_has_extent(unsigned op)
+{
+    return op != KEEL_OP_SYNC && op != KEEL_OP_NOP;
+}
+
 /* 0, KEEL_EALIGN or KEEL_ERANGE; traps on misuse that no device could cause. */
-int ios_request_validate(const struct keel_io *io);
+static inline int ios_request_validate(const struct keel_io *io)
+{
+    uint32_t durable = io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC);
+
+    KEEL_ASSERT(io->op >= KEEL_OP_READ && io->op <= KEEL_OP_DEALLOCATE);
+    KEEL_ASSERT(io->cls < KEEL_CLASS_COUNT);
+    KEEL_ASSERT(io->device != NULL || io->op == KEEL_OP_NOP);
+    if (durable)
+        KEEL_ASSERT(io->op == KEEL_OP_WRITE && durable != (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC));
+    if (!ios_has_extent(io->op))
+        return io->len_bytes == 0 ? 0 : KEEL_ERANGE;
+
+    uint64_t bits = (uintptr_t)io->buf | io->offset_bytes | io->len_bytes;
+    if ((io->buf == NULL) != ios_is_range(io->op) || bits % KEEL_BLOCK_BYTES != 0)
+        return KEEL_EALIGN;
+    uint32_t max = ios_is_range(io->op) ? KEEL_RANGE_BYTES_MAX : KEEL_IO_BYTES_MAX;
+    if (io->len_bytes == 0 || io->len_bytes > max)
+        return KEEL_ERANGE;
+
+    uint64_t size = ios_device_size(io->device);
+    if (io->offset_bytes > size || io->len_bytes > size - io->offset_bytes)
+        return KEEL_ERANGE;
+    return 0;
+}
 
 /* Begin a use of it (IDLE): nothing done, nothing tried. */
 static inline void ios_request_begin(struct keel_io *io, struct keel_ctx *ctx)
 {
     KEEL_INV(I1, ios_request_state(io) == KEEL_IO_IDLE);
 
+    KEEL_DCHECK(io->private_.next == NULL && io->private_.prev == NULL);
+
     io->res = 0;
     io->status = 0;
-    io->private_.next = NULL;
-    io->private_.prev = NULL;
     /* Atomic, because keel_ioref_wait() looks at it from other threads. */
     __atomic_store_n(&io->private_.ctx, ctx, __ATOMIC_RELAXED);
+    io->private_.chain = NULL;
     io->private_.done_bytes = 0;
-    io->private_.parts = 0;
-    io->private_.parts_done = 0;
+    io->private_.step_bytes = 0;
+    io->private_.cost_ns = 0;
     io->private_.phase = IOS_PHASE_TRANSFER;
     io->private_.retries = 0;
-    io->private_.cost_ns = 0;
-    io->private_.chain = NULL;
-    io->private_.step_bytes = 0;
-    io->private_.cls = io->cls;
     io->private_.alone = 0;
     io->private_.iov_count = 0;
+    io->private_.cls = io->cls;
 }
-
-/* What to send now, at most step_bytes of it if that is not 0; sets parts. */
-struct ios_step ios_request_step(struct keel_io *io);
 
 /* The pieces of memory of a chain (merge.c). */
 const struct iovec *ios_chain_iov(const struct keel_io *head);
 
-/* Debug builds: what a write carries is the same when it goes to the device and when it has come
- * from it (I2). */
+/* What to send now, at most step_bytes of it if that is not 0; sets parts_left. */
+static inline struct ios_step ios_request_step(struct keel_io *io)
+{
+    uint32_t done = io->private_.done_bytes;
+    struct ios_step step = {.op = (enum keel_op)io->op};
+
+    if (io->private_.phase == IOS_PHASE_SYNC_ONLY)
+        step.op = KEEL_OP_SYNC;
+    if (ios_has_extent(step.op)) {
+        KEEL_ASSERT(done < io->len_bytes);
+        step.dsync = (io->flags & KEEL_IO_DSYNC) != 0;
+        step.link_sync = (io->flags & KEEL_IO_LINK_SYNC) != 0;
+        step.buf = io->buf ? (char *)io->buf + done : NULL;
+        step.offset_bytes = io->device->base_bytes + io->offset_bytes + done;
+        step.len_bytes = io->private_.step_bytes ? io->private_.step_bytes : io->len_bytes - done;
+        if (io->private_.iov_count > 1) {
+            step.buf = NULL;
+            step.iov = ios_chain_iov(io);
+            step.iov_count = io->private_.iov_count;
+        }
+    }
+    io->private_.parts_left = step.link_sync ? 3 : 1;
+    return step;
+}
+
+/* Debug builds: what writes carry, io and what rides on it, is the same when they go to the device
+ * and when they have come from it (I2). */
 #ifndef NDEBUG
 void ios_request_seal(struct keel_io *io);
 void ios_request_unseal(const struct keel_io *io);
@@ -176,16 +245,36 @@ static inline bool ios_request_part(struct keel_io *io, unsigned part, int32_t r
     /* The acquire load pairs with the release store of SUBMITTED by whoever submitted it: the
      * kernel's hand-over is invisible to ThreadSanitizer. */
     KEEL_INV(I4, ios_request_state(io) == KEEL_IO_SUBMITTED);
-    KEEL_INV(I4, part < io->private_.parts && (io->private_.parts_done & bit) == 0);
+    KEEL_INV(I4, (io->private_.parts_left & bit) != 0);
 
     io->private_.part_res[part] = res;
-    io->private_.parts_done |= bit;
-    return io->private_.parts_done == (1u << io->private_.parts) - 1;
+    io->private_.parts_left ^= bit;
+    return io->private_.parts_left == 0;
 }
 
 /* What follows from the parts (SUBMITTED, all of them came). A request that goes again never looks
  * done to keel_ioref_done(), so DONE has no edge back. */
 enum ios_verdict ios_request_settle(struct keel_io *io);
+
+/* Does it go as a write and a linked sync? */
+static inline bool ios_request_is_pair(const struct keel_io *io)
+{
+    return (io->flags & KEEL_IO_LINK_SYNC) && io->private_.phase == IOS_PHASE_TRANSFER;
+}
+
+/* The plain case: it had one part, which did all that was left. True, or nothing was changed. */
+static inline bool ios_request_complete(struct keel_io *io)
+{
+    uint32_t left = io->len_bytes - io->private_.done_bytes; /* 0 where nothing is moved */
+    uint32_t asked = io->private_.step_bytes ? io->private_.step_bytes : left;
+
+    if (ios_request_is_pair(io) || io->private_.phase != IOS_PHASE_TRANSFER || asked != left ||
+        (uint32_t)io->private_.part_res[0] != left)
+        return false;
+    io->private_.done_bytes = io->len_bytes;
+    io->res = 0;
+    return true;
+}
 
 /* ------------------------------------------------------------- queues of requests */
 

@@ -351,55 +351,64 @@ static bool reserved(const struct sched *sched, uint32_t cls)
            sched->classes[cls].reserve_at <= sched->now_ns;
 }
 
-/* What each waiting class below the log is held back by. One that would fit into what is left of
- * the cap or the budget does not overtake one that waits there with a smaller tag: else small
- * requests would take all. */
-static void find_holds(const struct sched *sched, const struct sched_flow flows[],
-                       const struct sched_others *others, enum sched_hold holds[])
+static uint32_t lowest(uint32_t bits)
+{
+    return (uint32_t)__builtin_ctz(bits);
+}
+
+/* What each class of `waiting` is held back by; returns those that are not. One that would fit into
+ * what is left of the cap or the budget does not overtake one that waits there with a smaller tag:
+ * else small requests would take all. */
+static uint32_t find_holds(const struct sched *sched, const struct sched_flow flows[],
+                           uint32_t waiting, const struct sched_others *others,
+                           enum sched_hold holds[])
 {
     uint64_t for_all = UINT64_MAX, for_lower = UINT64_MAX;
+    uint32_t free = 0;
 
-    for (uint32_t cls = KEEL_CLASS_READ; cls < KEEL_CLASS_COUNT; cls++) {
-        if (flows[cls].waiting == 0)
-            continue;
+    for (uint32_t left = waiting; left; left &= left - 1) {
+        uint32_t cls = lowest(left);
         holds[cls] = hold_of(sched, cls, &flows[cls], others);
-        if (holds[cls] == SCHED_HOLD_BUDGET && flows[cls].start < for_all)
+        if (holds[cls] == SCHED_GO)
+            free |= 1u << cls;
+        else if (holds[cls] == SCHED_HOLD_BUDGET && flows[cls].start < for_all)
             for_all = flows[cls].start;
-        if (holds[cls] == SCHED_HOLD_CAP && flows[cls].start < for_lower)
+        else if (holds[cls] == SCHED_HOLD_CAP && flows[cls].start < for_lower)
             for_lower = flows[cls].start;
     }
-    if (for_all == UINT64_MAX && for_lower == UINT64_MAX)
-        return;
-    for (uint32_t cls = KEEL_CLASS_READ; cls < KEEL_CLASS_COUNT; cls++) {
+    for (uint32_t left = free == waiting ? 0 : free; left; left &= left - 1) {
+        uint32_t cls = lowest(left);
         const struct sched_flow *flow = &flows[cls];
-        if (flow->waiting > 0 && holds[cls] == SCHED_GO && !expired(sched, cls, flow) &&
-            !reserved(sched, cls) &&
-            (flow->start > for_all || (sched_is_lower(cls) && flow->start > for_lower)))
+        if (!expired(sched, cls, flow) && !reserved(sched, cls) &&
+            (flow->start > for_all || (sched_is_lower(cls) && flow->start > for_lower))) {
             holds[cls] = SCHED_HOLD_TURN;
+            free &= ~(1u << cls);
+        }
     }
+    return free;
 }
 
 uint32_t sched_pick(const struct sched *sched, const struct sched_flow flows[KEEL_CLASS_COUNT],
-                    const struct sched_others *others, enum sched_hold holds[KEEL_CLASS_COUNT])
+                    uint32_t waiting, const struct sched_others *others,
+                    enum sched_hold holds[KEEL_CLASS_COUNT])
 {
     uint32_t best = KEEL_CLASS_COUNT, best_rank = 0;
     uint64_t best_key = 0;
     bool log_over = sched->log_debt_ns > SCHED_LOG_SPAN_NS * sched->options.log_permille / 1000;
 
-    if (flows[KEEL_CLASS_WAL].waiting > 0) {
+    if (waiting & 1u << KEEL_CLASS_WAL) {
         holds[KEEL_CLASS_WAL] = SCHED_GO;
         if (!log_over)
             return KEEL_CLASS_WAL;
         best = KEEL_CLASS_WAL;
         best_rank = 2;
         best_key = flows[KEEL_CLASS_WAL].start;
+        waiting &= ~(1u << KEEL_CLASS_WAL);
     }
-    find_holds(sched, flows, others, holds);
     /* Ranks: 0 has waited too long, the longest first; 1 below its reservation; 2 by tag. */
-    for (uint32_t cls = KEEL_CLASS_READ; cls < KEEL_CLASS_COUNT; cls++) {
+    for (uint32_t left = find_holds(sched, flows, waiting, others, holds); left; left &= left - 1) {
+        uint32_t cls = lowest(left);
         const struct sched_flow *flow = &flows[cls];
-        if (flow->waiting == 0 || holds[cls] != SCHED_GO)
-            continue;
         uint32_t rank = expired(sched, cls, flow) ? 0 : reserved(sched, cls) ? 1 : 2;
         uint64_t key = rank == 0   ? flow->head_since_ns
                        : rank == 1 ? sched->classes[cls].reserve_at

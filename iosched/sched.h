@@ -131,10 +131,12 @@ void sched_advance(struct sched *sched, uint64_t now_ns);
 /* A flow that had nothing waiting has something now. */
 void sched_join(const struct sched *sched, struct sched_flow *flow);
 
-/* The class to go next of these flows of one context, or KEEL_CLASS_COUNT. holds: for each class
- * that has something waiting, why it does not go (only then valid). */
+/* The class to go next of these flows of one context, or KEEL_CLASS_COUNT. waiting: a bit for each
+ * class that has something waiting; holds: for each of them, why it does not go (only then valid).
+ */
 uint32_t sched_pick(const struct sched *sched, const struct sched_flow flows[KEEL_CLASS_COUNT],
-                    const struct sched_others *others, enum sched_hold holds[KEEL_CLASS_COUNT]);
+                    uint32_t waiting, const struct sched_others *others,
+                    enum sched_hold holds[KEEL_CLASS_COUNT]);
 
 /* The head of flow goes; its costs are head_cost_ns. waiting is the caller's to count. */
 void sched_start(struct sched *sched, struct sched_flow *flow, uint32_t cls);

@@ -37,11 +37,10 @@
 #include "base/text.h"
 #include "base/trace.h"
 #include "iosched/blocking.h"
-#include "iosched/ctx.h"
+#include "iosched/complete.h"
 #include "iosched/uring_loop.h"
 
 #define SQ_ENTRIES_MAX 1024u
-#define REAP_BATCH     64u
 
 /* ------------------------------------------------------------- attaching */
 
@@ -184,7 +183,7 @@ void uring_loop_detach(struct keel_ctx *ctx)
 {
     struct uring_method *method = ctx->method_data;
 
-    KEEL_ASSERT(atomic_load(&method->data_inflight) == 0);
+    KEEL_ASSERT(!uring_polls(method));
     if (atomic_load(&method->data_open))
         uring_ring_close(&method->data);
     uring_ring_close(&method->sync);
@@ -257,7 +256,7 @@ int uring_loop_need_fd(struct keel_ctx *ctx)
 
     if (ctx->iopoll == KEEL_REQUIRED)
         return KEEL_ENOTSUP; /* a polled ring makes no descriptor readable */
-    if (atomic_load_explicit(&method->data_inflight, memory_order_relaxed) > 0)
+    if (uring_polls(method))
         return KEEL_EBUSY;
     method->fd_needed = true;
     ctx->path.iopoll = false;
@@ -266,52 +265,33 @@ int uring_loop_need_fd(struct keel_ctx *ctx)
 
 bool uring_loop_must_spin(struct keel_ctx *ctx)
 {
-    struct uring_method *method = ctx->method_data;
-
-    return atomic_load_explicit(&method->data_inflight, memory_order_relaxed) > 0;
+    return uring_polls(ctx->method_data);
 }
 
 /* ------------------------------------------------------------- pushing */
-
-uint64_t uring_request_data(const struct keel_ctx *ctx, const struct keel_io *io, unsigned part)
-{
-    uint32_t slot = io->private_.slot;
-
-    return (uint64_t)ctx->slots[slot].gen << 32 | (uint64_t)slot << 4 | part << 3 | TAG_REQUEST;
-}
-
-void uring_set_file(struct uring_ring *ring, struct io_uring_sqe *sqe,
-                    const struct keel_device *device)
-{
-    if (uring_ring_file(ring, device)) {
-        sqe->fd = device->id;
-        sqe->flags |= IOSQE_FIXED_FILE;
-    } else {
-        sqe->fd = device->fd;
-    }
-}
 
 /* Index of the registered buffer that the transfer lies in, or -1. */
 int32_t uring_fixed_buffer(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
                            const struct ios_step *step)
 {
-    size_t bytes = 0;
-    int rc = 0;
+    size_t bytes;
 
     int32_t id = io->arena ? ios_arena_chunk(io->arena, step->buf) : -1;
-    if (id < 0)
-        return -1;
-    bool there = uring_ring_buffer(ring, io->arena, (uint32_t)id, &rc, &bytes);
-    if (rc < 0 && ctx->path.refused_bytes == 0)
-        ios_ctx_why(ctx, "buffers not registered: %s%s", strerror(-rc),
-                    rc == -ENOMEM || rc == -EPERM ? " (raise ulimit -l)" : "");
-    if (rc < 0)
-        ctx->path.refused_bytes += bytes;
-    if (rc > 0) {
+    enum uring_table_state state = id < 0 ? URING_REFUSED : uring_ring_buffer(ring, (uint32_t)id);
+    if (state != URING_UNKNOWN)
+        return state == URING_REGISTERED ? id : -1;
+
+    int rc = uring_ring_add_buffer(ring, io->arena, (uint32_t)id, &bytes);
+    if (rc == 1) {
         ctx->path.fixed_buffers = true;
         ctx->path.registered_bytes += bytes;
+        return id;
     }
-    return there ? id : -1;
+    if (ctx->path.refused_bytes == 0)
+        ios_ctx_why(ctx, "buffers not registered: %s%s", strerror(-rc),
+                    rc == -ENOMEM || rc == -EPERM ? " (raise ulimit -l)" : "");
+    ctx->path.refused_bytes += bytes;
+    return -1;
 }
 
 struct uring_ring *uring_data_ring(struct keel_ctx *ctx, const struct keel_device *device)
@@ -328,20 +308,6 @@ void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io)
 
     method->slots[io->private_.slot] = (struct uring_slot){0};
     ios_queue_push_tail(&method->inline_queue, io);
-}
-
-void uring_pushed(struct keel_ctx *ctx, const struct keel_io *io, const struct uring_slot *slot,
-                  uint32_t entries)
-{
-    struct uring_method *method = ctx->method_data;
-
-    if (entries > 1)
-        atomic_store_explicit(&method->cut[io->private_.slot], 0, memory_order_relaxed);
-    method->slots[io->private_.slot] = *slot;
-    if (slot->on_data)
-        atomic_fetch_add_explicit(&method->data_inflight, 1, memory_order_relaxed);
-    else
-        method->pushed += entries;
 }
 
 int uring_loop_raw(struct keel_ctx *ctx, struct keel_raw *raw)
@@ -408,7 +374,7 @@ static void kick_ring(struct keel_ctx *ctx, struct uring_ring *ring)
     uint64_t cut;
 
     if (uring_ring_kick(ring, &ctx->submit, &cut) > 0)
-        ios_stat_add(ctx, IOS_STAT_ENTERS, 1);
+        atomic_fetch_add_explicit(&ctx->enters, 1, memory_order_relaxed);
     note_cut(ctx->method_data, cut);
 }
 
@@ -433,7 +399,7 @@ static void nudge_holder(struct uring_method *method)
 static uint32_t completions_to_wait_for(const struct keel_ctx *ctx,
                                         const struct uring_method *method)
 {
-    if (ctx->in_flight != 1 || ctx->raw_count > 0)
+    if (ios_in_flight(ctx) != 1 || ctx->raw_count > 0)
         return 1;
 
     uint32_t parts = method->pushed - method->reported;
@@ -474,79 +440,98 @@ static void refuse_fixed(struct keel_ctx *ctx, struct uring_method *method)
     lock_release(&ctx->submit);
 }
 
-static void report_request(struct keel_ctx *ctx, uint64_t data, int32_t res)
+/* The rules for what is not simply a number of bytes. */
+static int32_t result_of(struct keel_ctx *ctx, struct keel_io *io, struct uring_slot place,
+                         unsigned part, int32_t res)
 {
     struct uring_method *method = ctx->method_data;
-    uint32_t slot = (uint32_t)data >> 4;
-    unsigned part = (unsigned)(data >> 3) & 1;
 
-    KEEL_INV(I4, slot < ctx->depth);
-    /* Acquire pairs with push() in dispatch.c: what the submitting thread wrote. */
-    struct keel_io *io = atomic_load_explicit(&ctx->slots[slot].io, memory_order_acquire);
-    KEEL_INV(I4, io != NULL && ctx->slots[slot].gen == (uint32_t)(data >> 32));
-
-    /* A copy: once its last part is reported, the slot may be another's. */
-    const struct uring_slot place = method->slots[slot];
     if (part == 1 && res == 0 &&
-        atomic_load_explicit(&method->cut[slot], memory_order_relaxed) != 0)
-        res = -ECANCELED; /* it ran, but maybe before the write was complete */
-    if (place.on_data) {
-        atomic_fetch_sub_explicit(&method->data_inflight, 1, memory_order_relaxed);
-        if (res == -EOPNOTSUPP && ctx->iopoll != KEEL_REQUIRED) {
-            __atomic_store_n(&io->device->poll_refused, 1, __ATOMIC_RELAXED);
-            res = -EAGAIN; /* once more, on the sync ring */
-        }
-    } else {
-        method->reported++;
+        atomic_load_explicit(&method->cut[io->private_.slot], memory_order_relaxed) != 0)
+        return -ECANCELED; /* it ran, but maybe before the write was complete */
+    if (res == -EOPNOTSUPP && (place.notes & URING_ON_DATA) && ctx->iopoll != KEEL_REQUIRED) {
+        __atomic_store_n(&io->device->poll_refused, 1, __ATOMIC_RELAXED);
+        return -EAGAIN; /* once more, on the sync ring */
     }
-    if (res == -EINVAL && place.fixed && ctx->fixed != KEEL_REQUIRED) {
+    if (res == -EINVAL && (place.notes & URING_FIXED) && ctx->fixed != KEEL_REQUIRED) {
         refuse_fixed(ctx, method);
-        res = -EAGAIN; /* once more, by its address */
+        return -EAGAIN; /* once more, by its address */
     }
     if (res > 0 && method->carrier->status)
-        res = method->carrier->status(io, res);
-    else if (res == 0)
-        res = (int32_t)place.bytes;
-    if (place.sync_apart)
-        ios_ctx_part_done(ctx, io, 1, -ECANCELED);
+        return method->carrier->status(io, res);
+    return res == 0 ? (int32_t)place.bytes : res;
+}
+
+static inline void report_request(struct keel_ctx *ctx, struct uring_method *method, uint64_t data,
+                                  int32_t res)
+{
+    uint32_t index = (uint32_t)data >> 4;
+    unsigned part = (unsigned)(data >> 3) & 1;
+
+    KEEL_INV(I4, index < ctx->depth);
+    struct ios_slot *slot = &ctx->slots[index];
+    /* Acquire pairs with push_one() in lane.c: what the submitting thread wrote. */
+    struct keel_io *io = atomic_load_explicit(&slot->io, memory_order_acquire);
+    KEEL_INV(I4, io != NULL && slot->gen == (uint32_t)(data >> 32));
+
+    /* A copy: once its last part is reported, the slot may be another's. */
+    const struct uring_slot place = method->slots[index];
+    if (place.notes & URING_ON_DATA)
+        uring_count(&method->data_reported, 1);
+    else
+        method->reported++;
+    if (__builtin_expect(res <= 0 || method->carrier->status || place.notes != 0, 0)) {
+        if (res != 0 || place.bytes != 0 || part != 0)
+            res = result_of(ctx, io, place, part, res);
+        if (place.notes & URING_SYNC_APART)
+            ios_ctx_part_done(ctx, io, 1, -ECANCELED);
+    }
     ios_ctx_part_done(ctx, io, part, res);
 }
 
-static void report(struct keel_ctx *ctx, const struct uring_event *event)
+/* Whatever is no request's. */
+static void report_other(struct keel_ctx *ctx, const struct io_uring_cqe *cqe)
 {
     struct uring_method *method = ctx->method_data;
+    uint64_t data = cqe->user_data;
 
-    switch ((enum tag)(event->user_data & TAG_MASK)) {
-    case TAG_REQUEST:
-        report_request(ctx, event->user_data, event->res);
-        return;
+    switch ((enum tag)(data & TAG_MASK)) {
     case TAG_RAW:
-        ios_ctx_raw_done(ctx,
-                         (struct keel_raw *)(uintptr_t)(event->user_data & ~(uint64_t)TAG_MASK),
-                         event->res, (event->flags & IORING_CQE_F_MORE) != 0, event->flags);
+        ios_ctx_raw_done(ctx, (struct keel_raw *)(uintptr_t)(data & ~(uint64_t)TAG_MASK), cqe->res,
+                         (cqe->flags & IORING_CQE_F_MORE) != 0, cqe->flags);
         return;
     case TAG_WAKE:
         atomic_store_explicit(&method->wake_armed, 0, memory_order_relaxed);
         ios_event_seen(ctx);
         return;
     case TAG_NOISE:
-    case TAG_MASK:
         return;
+    case TAG_REQUEST:
+    case TAG_MASK:
+        break;
     }
     KEEL_UNREACHABLE();
 }
 
+/* What is there now; what comes meanwhile is for the next turn. */
 static void reap_ring(struct keel_ctx *ctx, struct uring_ring *ring)
 {
-    struct uring_event events[REAP_BATCH];
-    uint32_t count;
+    struct uring_method *method = ctx->method_data;
+    uint32_t count = uring_ring_completed(ring);
 
-    do {
-        uint32_t max = ios_raw_room(ctx);
-        count = uring_ring_reap(ring, events, max < REAP_BATCH ? max : REAP_BATCH);
-        for (uint32_t i = 0; i < count; i++)
-            report(ctx, &events[i]);
-    } while (count == REAP_BATCH);
+    if (count == 0)
+        return;
+    uint32_t room = ctx->raw_events ? ios_raw_room(ctx) : count;
+    if (count > room)
+        count = room;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct io_uring_cqe *cqe = uring_ring_cqe(ring, i);
+        if (__builtin_expect((cqe->user_data & TAG_MASK) == TAG_REQUEST, 1))
+            report_request(ctx, method, cqe->user_data, cqe->res);
+        else
+            report_other(ctx, cqe);
+    }
+    uring_ring_seen(ring, count);
 }
 
 void uring_loop_reap(struct keel_ctx *ctx)
@@ -563,7 +548,7 @@ static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring, unsigned w
     uint32_t submit = ring->to_submit;
 
     uring_ring_enter(ring, wait);
-    ios_stat_add(ctx, IOS_STAT_ENTERS, 1);
+    atomic_fetch_add_explicit(&ctx->enters, 1, memory_order_relaxed);
     if (submit == 0 || !uring_ring_left(ring))
         return;
 

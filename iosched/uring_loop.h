@@ -26,10 +26,13 @@ struct uring_carrier {
 
 /* Of one request in flight. */
 struct uring_slot {
-    uint32_t bytes;  /* what a result of 0 stands for */
-    bool on_data;    /* it went to the data ring */
-    bool fixed;      /* from a registered buffer, and could go without */
-    bool sync_apart; /* its sync is not linked behind it; the core is told to send one */
+    uint32_t bytes; /* what a result of 0 stands for */
+    uint32_t notes; /* URING_* */
+};
+enum {
+    URING_ON_DATA = 1u << 0,    /* it went to the data ring */
+    URING_FIXED = 1u << 1,      /* from a registered buffer, and could go without */
+    URING_SYNC_APART = 1u << 2, /* its sync is not linked behind it; the core is told to send one */
 };
 
 /* User data: bits 0-2 what it is, then for requests bit 3 part, bits 4-31 slot, bits 32-63
@@ -61,11 +64,27 @@ struct uring_method {
 
     /* atomic */
     _Atomic uint32_t data_open; /* release in open_data(), acquire in turn(): the ring is there */
-    _Atomic uint32_t data_inflight; /* relaxed: only a hint whether to spin */
+    /* relaxed: entries to the data ring so far, counted under submit, and of them those that came
+     * back, counted in the role; only a hint whether to spin */
+    _Atomic uint32_t data_pushed, data_reported;
     _Atomic uint32_t wake_armed;    /* relaxed: set under submit, cleared in the role */
     _Atomic uint32_t fixed_refused; /* relaxed: commands from registered buffers do not work here */
     _Atomic uint8_t *cut; /* per slot, relaxed: its sync was not linked behind its write */
 };
+
+/* Add to a counter that only the holder of one lock or role adds to. */
+static inline void uring_count(_Atomic uint32_t *counter, uint32_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/* Is something in flight on the data ring? */
+static inline bool uring_polls(const struct uring_method *method)
+{
+    return atomic_load_explicit(&method->data_pushed, memory_order_relaxed) !=
+           atomic_load_explicit(&method->data_reported, memory_order_relaxed);
+}
 
 /* ------------------------------------------------------------- for push(), submit lock held */
 
@@ -76,18 +95,45 @@ struct uring_ring *uring_data_ring(struct keel_ctx *ctx, const struct keel_devic
 bool uring_can_poll(const struct keel_device *device);
 
 /* User data of a part. */
-uint64_t uring_request_data(const struct keel_ctx *ctx, const struct keel_io *io, unsigned part);
+static inline uint64_t uring_request_data(const struct keel_ctx *ctx, const struct keel_io *io,
+                                          unsigned part)
+{
+    uint32_t slot = io->private_.slot;
+
+    return (uint64_t)ctx->slots[slot].gen << 32 | (uint64_t)slot << 4 | part << 3 | TAG_REQUEST;
+}
+
 /* The device, as fixed file where it can be one. */
-void uring_set_file(struct uring_ring *ring, struct io_uring_sqe *sqe,
-                    const struct keel_device *device);
+static inline void uring_set_file(struct uring_ring *ring, struct io_uring_sqe *sqe,
+                                  const struct keel_device *device)
+{
+    if (uring_ring_file(ring, device)) {
+        sqe->fd = device->id;
+        sqe->flags |= IOSQE_FIXED_FILE;
+    } else {
+        sqe->fd = device->fd;
+    }
+}
+
 /* Index of the registered buffer that the transfer lies in, or -1. */
 int32_t uring_fixed_buffer(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
                            const struct ios_step *step);
 /* Instead of entries: whoever waits in turn() carries it out by system calls. */
 void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io);
 /* The entries of a request are filled. */
-void uring_pushed(struct keel_ctx *ctx, const struct keel_io *io, const struct uring_slot *slot,
-                  uint32_t entries);
+static inline void uring_pushed(struct keel_ctx *ctx, const struct keel_io *io,
+                                struct uring_slot slot, uint32_t entries)
+{
+    struct uring_method *method = ctx->method_data;
+
+    if (entries > 1)
+        atomic_store_explicit(&method->cut[io->private_.slot], 0, memory_order_relaxed);
+    method->slots[io->private_.slot] = slot;
+    if (slot.notes & URING_ON_DATA)
+        uring_count(&method->data_pushed, 1);
+    else
+        method->pushed += entries;
+}
 
 /* ------------------------------------------------------------- members of struct ios_method */
 

@@ -96,6 +96,8 @@ int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, ur
     for (uint32_t i = 0; i < *ring->io.sq.kring_entries; i++)
         ring->io.sq.array[i] = i;
     ring->tail = *ring->io.sq.ktail;
+    ring->sq_mask = *ring->io.sq.kring_mask;
+    ring->cq_mask = *ring->io.cq.kring_mask;
     return 0;
 }
 
@@ -186,45 +188,17 @@ int uring_ring_enable(struct uring_ring *ring, const struct uring_rules *rules, 
 
 /* ------------------------------------------------------------- submission */
 
-static struct io_uring_sqe *sqe_at(const struct uring_ring *ring, uint32_t index)
-{
-    return &ring->io.sq.sqes[(index & *ring->io.sq.kring_mask) << ring->sqe_shift];
-}
-
-static uint32_t kernel_head(const struct uring_ring *ring)
-{
-    return __atomic_load_n(ring->io.sq.khead, __ATOMIC_ACQUIRE);
-}
-
-uint32_t uring_ring_room(const struct uring_ring *ring)
-{
-    uint32_t used = ring->tail - kernel_head(ring);
-
-    /* One place stays free: uring_ring_cut() looks at the entry before the head. */
-    KEEL_ASSERT(used < *ring->io.sq.kring_entries);
-    return *ring->io.sq.kring_entries - 1 - used;
-}
-
-struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring)
-{
-    KEEL_DCHECK(uring_ring_room(ring) > 0);
-
-    struct io_uring_sqe *sqe = sqe_at(ring, ring->tail++);
-    memset(sqe, 0, sizeof(*sqe) << ring->sqe_shift);
-    return sqe;
-}
-
 /* Show the kernel what is filled; how many it has not taken yet. */
 static uint32_t publish(struct uring_ring *ring)
 {
     __atomic_store_n(ring->io.sq.ktail, ring->tail, __ATOMIC_RELEASE);
-    return ring->tail - kernel_head(ring);
+    return ring->tail - uring_ring_taken(ring);
 }
 
 /* Has the kernel taken everything that was announced? Indices wrap, hence the difference. */
 static bool announcement_taken(const struct uring_ring *ring)
 {
-    return (int32_t)(kernel_head(ring) - ring->announced_tail) >= 0;
+    return (int32_t)(uring_ring_taken(ring) - ring->announced_tail) >= 0;
 }
 
 void uring_ring_announce(struct uring_ring *ring)
@@ -251,8 +225,8 @@ static uint32_t enter(struct uring_ring *ring, uint32_t submit, unsigned wait, u
 
 uint64_t uring_ring_cut(const struct uring_ring *ring)
 {
-    uint32_t head = kernel_head(ring);
-    const struct io_uring_sqe *last = sqe_at(ring, head - 1);
+    uint32_t head = uring_ring_taken(ring);
+    const struct io_uring_sqe *last = uring_ring_sqe_at(ring, head - 1);
 
     if (head == ring->tail || !(last->flags & IOSQE_IO_LINK))
         return 0;
@@ -294,46 +268,17 @@ bool uring_ring_left(const struct uring_ring *ring)
     return !announcement_taken(ring);
 }
 
-bool uring_ring_overflow(const struct uring_ring *ring)
-{
-    return (__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0;
-}
-
-bool uring_ring_ready(const struct uring_ring *ring)
-{
-    return *ring->io.cq.khead != __atomic_load_n(ring->io.cq.ktail, __ATOMIC_ACQUIRE) ||
-           uring_ring_overflow(ring);
-}
-
-uint32_t uring_ring_reap(struct uring_ring *ring, struct uring_event *events, uint32_t max)
-{
-    uint32_t head = *ring->io.cq.khead; /* only the holder of the role stores it */
-    uint32_t tail = __atomic_load_n(ring->io.cq.ktail, __ATOMIC_ACQUIRE);
-    uint32_t count = 0;
-
-    for (; head != tail && count < max; head++, count++) {
-        const struct io_uring_cqe *cqe =
-            &ring->io.cq.cqes[(head & *ring->io.cq.kring_mask) << ring->cqe_shift];
-        events[count] = (struct uring_event){cqe->user_data, cqe->res, cqe->flags};
-    }
-    __atomic_store_n(ring->io.cq.khead, head, __ATOMIC_RELEASE);
-    return count;
-}
-
 /* ------------------------------------------------------------- tables */
 
-bool uring_ring_file(struct uring_ring *ring, const struct keel_device *device)
+bool uring_ring_add_file(struct uring_ring *ring, const struct keel_device *device)
 {
-    if (!ring->has_files || device->id < 0)
-        return false;
+    int fd = device->fd;
 
-    uint8_t *state = &ring->files[device->id];
-    if (*state == URING_UNKNOWN) {
-        int fd = device->fd;
+    if (ring->files[device->id] == URING_UNKNOWN) {
         int rc = io_uring_register_files_update(&ring->io, (unsigned)device->id, &fd, 1);
-        *state = rc == 1 ? URING_REGISTERED : URING_REFUSED;
+        ring->files[device->id] = rc == 1 ? URING_REGISTERED : URING_REFUSED;
     }
-    return *state == URING_REGISTERED;
+    return ring->files[device->id] == URING_REGISTERED;
 }
 
 void uring_ring_forget_file(struct uring_ring *ring, const struct keel_device *device)
@@ -349,25 +294,17 @@ void uring_ring_forget_file(struct uring_ring *ring, const struct keel_device *d
     ring->files[device->id] = URING_UNKNOWN;
 }
 
-bool uring_ring_buffer(struct uring_ring *ring, const struct keel_arena *arena, uint32_t id,
-                       int *ret_rc, size_t *ret_bytes)
+int uring_ring_add_buffer(struct uring_ring *ring, const struct keel_arena *arena, uint32_t id,
+                          size_t *ret_bytes)
 {
     struct iovec iov;
 
-    *ret_rc = 0;
-    if (!ring->has_buffers)
-        return false;
-    KEEL_ASSERT(id < IOS_CHUNK_IDS_MAX);
-
-    uint8_t *state = &ring->buffers[id];
-    if (*state == URING_UNKNOWN) {
-        ios_arena_chunk_range(arena, id, &iov.iov_base, &iov.iov_len);
-        int rc = io_uring_register_buffers_update_tag(&ring->io, id, &iov, NULL, 1);
-        *state = rc == 1 ? URING_REGISTERED : URING_REFUSED;
-        *ret_rc = rc;
-        *ret_bytes = iov.iov_len;
-    }
-    return *state == URING_REGISTERED;
+    KEEL_ASSERT(ring->buffers[id] == URING_UNKNOWN);
+    ios_arena_chunk_range(arena, id, &iov.iov_base, &iov.iov_len);
+    int rc = io_uring_register_buffers_update_tag(&ring->io, id, &iov, NULL, 1);
+    ring->buffers[id] = rc == 1 ? URING_REGISTERED : URING_REFUSED;
+    *ret_bytes = iov.iov_len;
+    return rc;
 }
 
 size_t uring_ring_forget_buffers(struct uring_ring *ring, const struct keel_arena *arena)

@@ -20,7 +20,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "base/assert.h"
 #include "base/lock.h"
 #include "iosched/arena.h"
 #include "iosched/device.h"
@@ -39,6 +41,7 @@ struct uring_ring {
     struct io_uring io;   /* mapping and descriptor; liburing's submission code is not used */
     uint32_t setup_flags; /* IORING_SETUP_* in force */
     uint8_t sqe_shift, cqe_shift; /* 1: entries of the double size, for passthrough */
+    uint32_t sq_mask, cq_mask;
     bool polled;
     bool restricted; /* the kernel enforces the rules given to uring_ring_enable() */
     bool has_files;  /* there is a table for them */
@@ -53,13 +56,7 @@ struct uring_ring {
 
     /* role */
     uint32_t to_submit; /* announced by the holder for its next enter */
-};
-
-/* A completion, copied out of the ring. */
-struct uring_event {
-    uint64_t user_data;
-    int32_t res;
-    uint32_t flags;
+    uint32_t cq_head;   /* what *io.cq.khead is, which nobody else stores */
 };
 
 /* io_uring_queue_init_params(), or a test's. */
@@ -104,11 +101,38 @@ int uring_ring_enable(struct uring_ring *ring, const struct uring_rules *rules, 
 
 /* -------------------------------------------------------- submission, under submit */
 
+static inline struct io_uring_sqe *uring_ring_sqe_at(const struct uring_ring *ring, uint32_t index)
+{
+    return &ring->io.sq.sqes[(index & ring->sq_mask) << ring->sqe_shift];
+}
+
+/* Entries that the kernel has taken so far. */
+static inline uint32_t uring_ring_taken(const struct uring_ring *ring)
+{
+    return __atomic_load_n(ring->io.sq.khead, __ATOMIC_ACQUIRE);
+}
+
 /* Entries that can be filled now. */
-uint32_t uring_ring_room(const struct uring_ring *ring);
+static inline uint32_t uring_ring_room(const struct uring_ring *ring)
+{
+    uint32_t used = ring->tail - uring_ring_taken(ring);
+
+    /* One place stays free: uring_ring_cut() looks at the entry before the head. */
+    KEEL_ASSERT(used <= ring->sq_mask);
+    return ring->sq_mask - used;
+}
 
 /* The next entry, zeroed in its whole size. There is room. */
-struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring);
+static inline struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring)
+{
+    KEEL_DCHECK(uring_ring_room(ring) > 0);
+
+    struct io_uring_sqe *sqe = uring_ring_sqe_at(ring, ring->tail++);
+    memset(sqe, 0, sizeof(*sqe));
+    if (ring->sqe_shift)
+        memset(sqe + 1, 0, sizeof(*sqe));
+    return sqe;
+}
 
 /* The holder of the role will enter next: publish, and announce. */
 void uring_ring_announce(struct uring_ring *ring);
@@ -131,25 +155,60 @@ uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait);
 /* Did the last enter leave something of the announcement? Then close it under submit. */
 bool uring_ring_left(const struct uring_ring *ring);
 
-/* Are completions there, or kept back in the kernel for want of room? */
-bool uring_ring_ready(const struct uring_ring *ring);
-
 /* Are completions kept back in the kernel? Then an enter brings them. */
-bool uring_ring_overflow(const struct uring_ring *ring);
+static inline bool uring_ring_overflow(const struct uring_ring *ring)
+{
+    return (__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0;
+}
 
-/* Copy up to max completions out; returns how many. */
-uint32_t uring_ring_reap(struct uring_ring *ring, struct uring_event *events, uint32_t max);
+/* Completions that are there now. */
+static inline uint32_t uring_ring_completed(const struct uring_ring *ring)
+{
+    return __atomic_load_n(ring->io.cq.ktail, __ATOMIC_ACQUIRE) - ring->cq_head;
+}
+
+/* One of them, from 0 on. */
+static inline const struct io_uring_cqe *uring_ring_cqe(const struct uring_ring *ring, uint32_t i)
+{
+    return &ring->io.cq.cqes[((ring->cq_head + i) & ring->cq_mask) << ring->cqe_shift];
+}
+
+/* The first count of them were looked at; their places may be used again. */
+static inline void uring_ring_seen(struct uring_ring *ring, uint32_t count)
+{
+    ring->cq_head += count;
+    __atomic_store_n(ring->io.cq.khead, ring->cq_head, __ATOMIC_RELEASE);
+}
+
+/* Are completions there, or kept back in the kernel for want of room? */
+static inline bool uring_ring_ready(const struct uring_ring *ring)
+{
+    return uring_ring_completed(ring) > 0 || uring_ring_overflow(ring);
+}
 
 /* -------------------------------------------------------- tables, under submit */
 
+/* Put a device there that was not tried yet; is it there now? */
+bool uring_ring_add_file(struct uring_ring *ring, const struct keel_device *device);
+
 /* Is the device in the file table? Puts it there at the first call. */
-bool uring_ring_file(struct uring_ring *ring, const struct keel_device *device);
+static inline bool uring_ring_file(struct uring_ring *ring, const struct keel_device *device)
+{
+    if (!ring->has_files || device->id < 0)
+        return false;
+    return ring->files[device->id] == URING_REGISTERED || uring_ring_add_file(ring, device);
+}
 void uring_ring_forget_file(struct uring_ring *ring, const struct keel_device *device);
 
-/* Is chunk number id in the buffer table? Puts it there at the first call; *ret_rc is then the
- * outcome (else 0) and *ret_bytes the length. */
-bool uring_ring_buffer(struct uring_ring *ring, const struct keel_arena *arena, uint32_t id,
-                       int *ret_rc, size_t *ret_bytes);
+/* What the buffer table has for chunk number id. */
+static inline enum uring_table_state uring_ring_buffer(const struct uring_ring *ring, uint32_t id)
+{
+    KEEL_ASSERT(id < IOS_CHUNK_IDS_MAX);
+    return ring->has_buffers ? (enum uring_table_state)ring->buffers[id] : URING_REFUSED;
+}
+/* Put it there: 1, or what the kernel said; *ret_bytes is its length. */
+int uring_ring_add_buffer(struct uring_ring *ring, const struct keel_arena *arena, uint32_t id,
+                          size_t *ret_bytes);
 /* Returns how many bytes were registered. */
 size_t uring_ring_forget_buffers(struct uring_ring *ring, const struct keel_arena *arena);
 

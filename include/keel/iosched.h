@@ -394,18 +394,20 @@ struct keel_io {
         struct keel_ctx *ctx;
         uint32_t state; /* atomic: generation << 8 | enum keel_io_state */
         uint32_t slot;
-        uint32_t done_bytes;
-        uint8_t parts, parts_done; /* expected; bit per part that came */
-        uint8_t phase, retries;
-        int32_t part_res[2];
-        uint32_t sum;          /* debug builds: of what a write carries */
-        uint32_t cost_ns;      /* charged for this submission; 0: the scheduler was off */
-        uint64_t stamp_ns;     /* queued, then submitted */
+        uint64_t stamp_ns; /* queued, then submitted */
+        /* zero at the beginning of each use, */
         struct keel_io *chain; /* next that rides on the same command */
-        uint32_t step_bytes;   /* of this submission, with what rides on it */
-        uint8_t lane, cls;     /* the queue it is on */
-        uint8_t alone;         /* not to be merged */
-        uint8_t iov_count;     /* pieces of memory of a chain that does not touch; else 0 */
+        uint32_t done_bytes;
+        uint32_t step_bytes; /* of this submission, with what rides on it */
+        uint32_t cost_ns;    /* charged for this submission; 0: the scheduler was off */
+        uint8_t phase, retries;
+        uint8_t alone;     /* not to be merged */
+        uint8_t iov_count; /* pieces of memory of a chain that does not touch; else 0 */
+        /* to here */
+        uint8_t parts_left; /* bit per part that did not come yet */
+        uint8_t lane, cls;  /* the queue it is on */
+        int32_t part_res[2];
+        uint32_t sum; /* debug builds: of what a write carries */
     } private_;
 };
 

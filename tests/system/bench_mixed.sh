@@ -1,5 +1,5 @@
 #!/bin/sh
-# keel bench mixed: every phase is there, and write-back is counted.
+# keel bench mixed: every phase is there, write-back is counted, and keel report draws both pictures of it.
 . "$(dirname "$0")/common.inc"
 need python3
 
@@ -10,3 +10,10 @@ expect 0 "$KEEL" bench mixed --seconds 1 --rounds 1 --data 64m --depth 4 --path 
 	fail "no write-back"
 [ "$(json "$DIR/out" 'sorted(set(p["phase"] for p in j["result"]["series"])) == ["adaptive", "alone", "idle", "off"] and len(j["result"]["weights"]) >= 3')" = True ] ||
 	fail "phases"
+[ "$(json "$DIR/out" 'sorted(set(p["weight"] for p in j["result"]["series"] if p["weight"])) == [w["weight"] for w in j["result"]["weights"]]')" = True ] ||
+	fail "the series does not say its weights"
+cp "$DIR/out" "$DIR/mixed.json"
+expect 0 "$KEEL" report "$DIR/mixed.json" -o "$DIR/mixed.html"
+for word in 'over time' 'over the weight of write-back'; do
+	grep -q "aria-label=\"$word\"" "$DIR/mixed.html" || fail "no picture $word"
+done

@@ -9,6 +9,7 @@
 
 #include "keel/keel.h"
 #include "tools/report/charts.h"
+#include "tools/report/panels.h"
 #include "tools/report/svg.h"
 
 static const char style[] =
@@ -273,6 +274,10 @@ static const struct {
     {"99% of a read beside writes", "", draw_map_p99},
     {"One access over the number of pages", "The other line: the same memory without a cache.",
      chart_curve},
+    {"Over time",
+     "A phase begins at each line; a number is the weight of write-back, which is adaptive then.",
+     chart_series},
+    {"Over the weight of write-back", "What it gains, commits pay. Logarithmic.", chart_weights},
 };
 
 static void notes(FILE *out, const json_t *run)

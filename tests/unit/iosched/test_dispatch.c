@@ -60,11 +60,11 @@ Test(dispatch, what_is_in_flight_never_exceeds_the_slots_I3)
         cr_assert_eq(keel_io_submit(f.ctx, &ios[i]), 0);
         if (i % 7 == 0)
             keel_ctx_kick(f.ctx);
-        cr_assert_leq(f.ctx->in_flight, 8);
+        cr_assert_leq(ios_in_flight(f.ctx), 8);
     }
     while (calls < 200) {
         cr_assert_geq(keel_ctx_poll(f.ctx, 0, -1), 0);
-        cr_assert_leq(f.ctx->in_flight, 8);
+        cr_assert_leq(ios_in_flight(f.ctx), 8);
     }
     fixture_close(&f);
 }

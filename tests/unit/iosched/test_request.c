@@ -252,7 +252,7 @@ Test(request, a_sync_that_was_never_issued_is_made_up_for_once)
     struct ios_step step = again(&io);
 
     cr_assert_eq(step.op, KEEL_OP_SYNC);
-    cr_assert_eq(io.private_.parts, 1);
+    cr_assert_eq(io.private_.parts_left, 1);
     ios_request_part(&io, 0, -ECANCELED);
     cr_assert_eq(ios_request_settle(&io), IOS_FINISHED);
     cr_assert_eq(io.res, -ECANCELED);

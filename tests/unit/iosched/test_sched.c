@@ -19,6 +19,16 @@ static const struct sched_others nobody = {UINT64_MAX, UINT64_MAX};
 
 /* ------------------------------------------------------------- one decision */
 
+static uint32_t pick(const struct sched *sched, const struct sched_flow *flows,
+                     const struct sched_others *others, enum sched_hold *holds)
+{
+    uint32_t waiting = 0;
+
+    for (uint32_t cls = 0; cls < KEEL_CLASS_COUNT; cls++)
+        waiting |= (uint32_t)(flows[cls].waiting > 0) << cls;
+    return sched_pick(sched, flows, waiting, others, holds);
+}
+
 static void wait_with(const struct sched *sched, struct sched_flow *flow, uint32_t cost)
 {
     flow->waiting = 1;
@@ -40,7 +50,7 @@ Test(sched, the_log_goes_first_and_only_what_waits_goes)
             if (set >> cls & 1)
                 wait_with(&sched, &flows[cls], 10000);
         }
-        uint32_t cls = sched_pick(&sched, flows, &nobody, holds);
+        uint32_t cls = pick(&sched, flows, &nobody, holds);
         if (set == 0)
             cr_assert_eq(cls, KEEL_CLASS_COUNT);
         else if (set & 1)
@@ -62,12 +72,12 @@ Test(sched, one_may_always_go_I5)
         sched.options.budget_ns = 1;
         struct sched_flow flows[KEEL_CLASS_COUNT] = {{0}};
         wait_with(&sched, &flows[cls], 1000000);
-        cr_assert_eq(sched_pick(&sched, flows, &nobody, holds), cls);
+        cr_assert_eq(pick(&sched, flows, &nobody, holds), cls);
         sched_start(&sched, &flows[cls], cls);
-        uint32_t again = sched_pick(&sched, flows, &nobody, holds);
+        uint32_t again = pick(&sched, flows, &nobody, holds);
         cr_assert_eq(again, cls == KEEL_CLASS_WAL ? cls : KEEL_CLASS_COUNT);
         sched_finish(&sched, cls, 1, 1000000);
-        cr_assert_eq(sched_pick(&sched, flows, &nobody, holds), cls);
+        cr_assert_eq(pick(&sched, flows, &nobody, holds), cls);
     }
 }
 
@@ -84,9 +94,9 @@ Test(sched, the_cap_holds_back_what_is_below_reads_and_nothing_else)
     flows[KEEL_CLASS_SCRUB].waiting = 0;
     for (uint32_t cls = KEEL_CLASS_READ; cls < KEEL_CLASS_COUNT; cls++)
         wait_with(&sched, &flows[cls], 20000);
-    cr_assert_eq(sched_pick(&sched, flows, &nobody, holds), KEEL_CLASS_READ);
+    cr_assert_eq(pick(&sched, flows, &nobody, holds), KEEL_CLASS_READ);
     flows[KEEL_CLASS_READ].waiting = 0;
-    cr_assert_eq(sched_pick(&sched, flows, &nobody, holds), KEEL_CLASS_COUNT);
+    cr_assert_eq(pick(&sched, flows, &nobody, holds), KEEL_CLASS_COUNT);
     for (uint32_t cls = KEEL_CLASS_PREFETCH; cls < KEEL_CLASS_COUNT; cls++)
         cr_assert_eq(holds[cls], SCHED_HOLD_CAP);
 }
@@ -102,10 +112,10 @@ Test(sched, who_is_ahead_of_another_context_gives_way)
     wait_with(&sched, &flows[KEEL_CLASS_READ], 10000);
     flows[KEEL_CLASS_READ].start = 2 * SCHED_LEAD_NS;
     struct sched_others others = {.for_all = 0, .for_lower = UINT64_MAX};
-    cr_assert_eq(sched_pick(&sched, flows, &others, holds), KEEL_CLASS_COUNT);
+    cr_assert_eq(pick(&sched, flows, &others, holds), KEEL_CLASS_COUNT);
     cr_assert_eq(holds[KEEL_CLASS_READ], SCHED_HOLD_TURN);
     others = (struct sched_others){.for_all = UINT64_MAX, .for_lower = 0};
-    cr_assert_eq(sched_pick(&sched, flows, &others, holds), KEEL_CLASS_READ,
+    cr_assert_eq(pick(&sched, flows, &others, holds), KEEL_CLASS_READ,
                  "the cap is nothing to a read");
 }
 

@@ -1,0 +1,67 @@
+/*
+ * The way back: what a method calls for each part that a device answered, up to the list that the
+ * owner's callbacks are taken from. Inline as a whole, because it is short and runs for every
+ * request; what is not the plain case goes on in dispatch.c.
+ */
+#ifndef KEEL_IOSCHED_COMPLETE_H
+#define KEEL_IOSCHED_COMPLETE_H
+
+#include "base/trace.h"
+#include "iosched/ctx.h"
+
+/* io->res is known and final; from: its state. Role held. */
+static inline void ios_finish(struct keel_ctx *ctx, struct keel_io *io, enum keel_io_state from)
+{
+    uint32_t bytes = io->private_.done_bytes;
+
+    KEEL_ASSERT(io->res <= 0);
+    ctx->handed++;
+    if (bytes)
+        ios_stat_add(&ctx->moved_bytes[io->op], bytes);
+    if (io->private_.cost_ns)
+        ios_lane_count(ctx, io);
+    if (io->done && !(io->flags & KEEL_IO_ANY_THREAD) && ctx->straight) {
+        ios_request_move_from(io, from, KEEL_IO_DONE);
+        ios_queue_push_tail(&ctx->ready, io);
+    } else {
+        ios_queue_push_tail(&ctx->finished, io);
+    }
+}
+
+/* Its last part came: the slot is free again. */
+static inline void ios_slot_free(struct keel_ctx *ctx, const struct keel_io *io)
+{
+    struct ios_slot *slot = &ctx->slots[io->private_.slot];
+
+    KEEL_INV(I4, atomic_load_explicit(&slot->io, memory_order_relaxed) == io);
+    atomic_store_explicit(&slot->io, NULL, memory_order_relaxed);
+    ctx->freed_slots[ctx->freed_count++] = io->private_.slot;
+}
+
+/* All parts came; the request goes again, or is finished, with what rides on it. */
+void ios_ctx_settle(struct keel_ctx *ctx, struct keel_io *io, int32_t res);
+
+/*
+ * A part of a pushed request completed. part: 0, or 1 for the sync of a linked pair; res: bytes
+ * transferred (0 for a sync) or -errno. Role held (steps_clock: by whatever turn() this is).
+ */
+__attribute__((always_inline)) static inline void
+ios_ctx_part_done(struct keel_ctx *ctx, struct keel_io *io, unsigned part, int32_t res)
+{
+    KEEL_DCHECK(ctx->method->steps_clock || atomic_load(&ctx->role) == 1);
+    KEEL_DCHECK(io->private_.ctx == ctx);
+
+    if (!ios_request_part(io, part, res))
+        return;
+    ios_request_unseal(io);
+    ios_slot_free(ctx, io);
+    if (io->private_.cost_ns)
+        ios_lane_done(ctx, io, io->private_.part_res[0]);
+    if (io->private_.chain || trace_each_wanted() || ctx->method->steps_clock ||
+        !ios_request_complete(io))
+        ios_ctx_settle(ctx, io, res);
+    else
+        ios_finish(ctx, io, KEEL_IO_SUBMITTED);
+}
+
+#endif
