@@ -12,13 +12,14 @@
 #ifndef KEEL_TESTS_CONTRACT_H
 #define KEEL_TESTS_CONTRACT_H
 
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <keel/iosched.h>
 #include <keel/sim.h>
 
-#include "tests/support/table.h"
 #include "tests/support/tmpdir.h"
 
 #define BLOCK         KEEL_BLOCK_BYTES
@@ -95,24 +96,28 @@ void contract_expect(struct contract *c, struct keel_device *device, uint32_t bl
             CONTRACT_SKIP(c, "a disk is one device, and has no names"); \
     } while (0)
 
-static const struct contract_row contract_methods[] = {
-    {"uring", KEEL_METHOD_URING},
-    {"nvme", KEEL_METHOD_NVME},
-    {"sync", KEEL_METHOD_SYNC},
-    {"sim", KEEL_METHOD_SIM},
-};
+#define CONTRACT_METHODS 4
 
-#define CONTRACT_TEST(name)                            \
-    static void name##_body(struct contract *c);       \
-    TABLE_TEST(contract, name, contract_methods)       \
-    {                                                  \
-        struct contract c;                             \
-                                                       \
-        if (!contract_begin(&c, row, #name))           \
-            cr_skip("%s cannot run here", row->label); \
-        name##_body(&c);                               \
-        contract_end(&c);                              \
-    }                                                  \
+/* Fill in the numbers of the methods that are to be run; how many there are. */
+size_t contract_choose(size_t *numbers);
+const struct contract_row *contract_method(size_t number);
+
+#define CONTRACT_TEST(name)                                                    \
+    static void name##_body(struct contract *c);                               \
+    ParameterizedTestParameters(contract, name)                                \
+    {                                                                          \
+        static size_t numbers[CONTRACT_METHODS];                               \
+        return cr_make_param_array(size_t, numbers, contract_choose(numbers)); \
+    }                                                                          \
+    ParameterizedTest(size_t *number, contract, name)                          \
+    {                                                                          \
+        struct contract c;                                                     \
+                                                                               \
+        if (!contract_begin(&c, contract_method(*number), #name))              \
+            cr_skip("%s cannot run here", contract_method(*number)->label);    \
+        name##_body(&c);                                                       \
+        contract_end(&c);                                                      \
+    }                                                                          \
     static void name##_body(struct contract *c)
 
 #endif

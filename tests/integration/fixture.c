@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/iopoll.h"
+#include "tests/support/methods.h"
 
 const struct variant variants[] = {
     {"sim", KEEL_METHOD_SIM, KEEL_MANUAL, false},
@@ -143,10 +143,17 @@ void world_fini(struct world *world)
 
 void for_each_variant(void (*body)(struct world *world))
 {
+    unsigned count = 0;
+
     for (unsigned i = 0; i < variant_count; i++) {
         struct world world;
+        enum test_choice choice = test_choice(variants[i].label);
 
+        if (choice == TEST_LEFT_OUT)
+            continue;
+        count++;
         if (!world_init(&world, &variants[i])) {
+            cr_assert(choice == TEST_IF_THERE, "%s cannot be had here", variants[i].label);
             fprintf(stderr, "skipped on %s: the method cannot be had here\n", variants[i].label);
             continue;
         }
@@ -154,6 +161,7 @@ void for_each_variant(void (*body)(struct world *world))
         body(&world);
         world_fini(&world);
     }
+    cr_assert_gt(count, 0, "no method is named by KEEL_TEST_METHODS");
 }
 
 void world_open(struct world *world)

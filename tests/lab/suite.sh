@@ -3,7 +3,6 @@
 
 table=/payload/suite.tab
 disk=/dev/nvme0n1
-row_seconds=240
 failed=0
 
 # A dead process's rings are taken down in the background, and hold its files, and so the disk, for a
@@ -45,12 +44,12 @@ leave() {
 run_row() {
 	name=$1
 	row=$(grep "^$name *|" $table)
-	place=$(echo "$row" | cut -d'|' -f4 | tr -d ' ')
-	command=$(echo "$row" | cut -d'|' -f6- | sed 's/^ *//')
+	place=$(echo "$row" | cut -d'|' -f5 | tr -d ' ')
+	command=$(echo "$row" | cut -d'|' -f7- | sed 's/^ *//')
 	start=$(cut -d' ' -f1 /proc/uptime)
 
 	echo "@@begin $name"
-	prepare "$place" && timeout -s KILL $row_seconds sh -c "cd $place && $command"
+	prepare "$place" && sh -c "cd $place && $command"
 	status=$?
 	leave || status="$status, and the disk stays busy"
 	end=$(cut -d' ' -f1 /proc/uptime)
