@@ -281,8 +281,14 @@ static int open_space(struct keel_store *store)
         store->cache = NULL;
         return rc;
     }
-    rc = keel_space_open(store->cache, STORE_SPACE_ID, store->pages_device, pages, pages_max,
-                         &store->space);
+    const struct keel_space_options space = {
+        .size = sizeof(space),
+        .id = STORE_SPACE_ID,
+        .device = store->pages_device,
+        .pages = pages,
+        .pages_max = pages_max,
+    };
+    rc = keel_space_open(store->cache, &space, &store->space);
     if (rc)
         return rc;
     rc = alloc_map_init(store, pages_max);

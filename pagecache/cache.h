@@ -29,7 +29,7 @@ struct pc_chunk {
     /* set at open, then constant */
     struct keel_pagecache *cache;
     char *copy;
-    uint32_t *frames; /* room for chunk_pages */
+    uint32_t *frames; /* room for chunk_units */
 
     /* who took it, until its request is queued; then its completion */
     struct keel_io io;
@@ -45,16 +45,16 @@ struct pc_chunk {
 struct keel_pagecache {
     /* set at open, then constant; the first line is what a hit needs */
     struct keel_frame *frames;
-    char *data; /* frame_count pages */
+    char *data; /* frame_count units */
     /* One per frame, close together since an optimistic read looks at it (pagehit.h). Bumped at
      * each load and each release of EXCLUSIVE; survives eviction, so that equal versions mean equal
      * bytes. */
     _Atomic uint64_t *versions;
-    uint32_t page_bytes;
-    uint32_t page_shift;
+    uint32_t unit_shift;         /* of the smallest page; all numbers of frames count units of it */
     _Atomic keel_lsn poison_lsn; /* pages above are not served; KEEL_LSN_MAX; only goes down */
     uint32_t frame_count;
-    uint32_t chunk_pages;
+    uint32_t slab_units; /* of the largest page there can be; 1 when the unit is that */
+    uint32_t chunk_units;
     struct keel_pagecache_options options;
     size_t frames_bytes;
 
@@ -62,17 +62,18 @@ struct keel_pagecache {
     _Atomic uint32_t evict_hand;
     _Atomic uint32_t write_hand;
     _Atomic uint32_t ring_hand;
-    _Atomic uint32_t dirty_count;  /* frames DIRTY, WRITING or REDIRTIED */
+    _Atomic uint32_t orders;       /* bit per order of which there ever was a space */
+    _Atomic uint32_t dirty_units;  /* of frames DIRTY, WRITING or REDIRTIED */
     _Atomic uint32_t sweepers;     /* threads that hold latches for a moment: evicting, flushing */
     _Atomic keel_lsn log_known;    /* the log is durable up to here; release/acquire in flush.c */
     _Atomic uint64_t write_errors; /* failed writes so far */
     _Atomic int32_t write_error;   /* the first one */
     _Atomic uint64_t reads, writes, pages_written, evictions, checksum_errors, log_waits;
 
-    /* under free_lock (rank LEAF); free_count may be read without */
+    /* under free_lock (rank LEAF), one per order; free_count may be read without */
     struct lock free_lock;
-    uint32_t *free; /* indices of free_count frames */
-    _Atomic uint32_t free_count;
+    struct list free[PC_ORDERS];
+    _Atomic uint32_t free_count[PC_ORDERS];
 
     /* under pool_lock (rank LEAF) */
     struct lock pool_lock;
@@ -101,6 +102,8 @@ struct keel_space {
     struct pc_table table;
     _Atomic uint32_t id; /* set at open; who looks at a frame without a latch may still read it */
     struct keel_device *device;
+    uint32_t order; /* of its pages' frames */
+    uint32_t page_shift;
     struct keel_space *next; /* of cache->spaces or cache->husks */
 
     /* atomic: release in keel_space_grow, acquire in fix */
@@ -111,7 +114,12 @@ struct keel_space {
 /* The page that a frame holds: header and user part. */
 static inline char *pc_frame_page(const struct keel_pagecache *cache, uint32_t index)
 {
-    return cache->data + ((size_t)index << cache->page_shift);
+    return cache->data + ((size_t)index << cache->unit_shift);
+}
+
+static inline uint32_t pc_page_bytes(const struct keel_space *space)
+{
+    return 1u << space->page_shift;
 }
 
 static inline struct keel_frame *pc_page_frame(const struct keel_page *page)

@@ -8,7 +8,7 @@
 #define WRITES_SHOWN 64u
 
 struct write {
-    uint32_t space, count;
+    uint32_t space, count, page_shift;
     keel_pageno first;
 };
 
@@ -68,8 +68,10 @@ static uint32_t writes_in_flight(struct keel_pagecache *cache, struct write *ret
     for (struct list *at = cache->chunks_busy.next;
          at != &cache->chunks_busy && count < WRITES_SHOWN; at = at->next) {
         const struct pc_chunk *chunk = container_of(at, struct pc_chunk, link);
-        ret[count++] =
-            (struct write){.space = chunk->space->id, .count = chunk->count, .first = chunk->first};
+        ret[count++] = (struct write){.space = chunk->space->id,
+                                      .count = chunk->count,
+                                      .page_shift = chunk->space->page_shift,
+                                      .first = chunk->first};
     }
     lock_release(&cache->pool_lock);
     return count;
@@ -88,7 +90,7 @@ uint32_t keel_pagecache_dump(struct keel_pagecache *cache,
         print(&dump, "space %u pages %llu to %llu: write in flight, %llu bytes at offset %llu",
               writes[i].space, (unsigned long long)writes[i].first,
               (unsigned long long)(writes[i].first + writes[i].count - 1),
-              (unsigned long long)writes[i].count << cache->page_shift,
-              (unsigned long long)writes[i].first << cache->page_shift);
+              (unsigned long long)writes[i].count << writes[i].page_shift,
+              (unsigned long long)writes[i].first << writes[i].page_shift);
     return dump.lines;
 }

@@ -17,41 +17,39 @@
 #include "base/trace.h"
 #include "pagecache/fix.h"
 #include "pagecache/flush.h"
+#include "pagecache/slab.h"
 
-/* Under free_lock: off the list; the last one takes its place. */
+/* Under free_lock. */
 static void unlist(struct keel_pagecache *cache, struct keel_frame *frame)
 {
-    uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
-    uint32_t last = cache->free[count - 1];
+    KEEL_ASSERT(pc_frame_order(frame) < PC_ORDERS);
 
-    KEEL_ASSERT(frame->free_at > 0 && cache->free[frame->free_at - 1] == frame->index);
-    cache->free[frame->free_at - 1] = last;
-    cache->frames[last].free_at = frame->free_at;
-    frame->free_at = 0;
-    atomic_store_explicit(&cache->free_count, count - 1, memory_order_relaxed);
+    list_remove(&frame->free_link);
+    atomic_fetch_sub_explicit(&cache->free_count[pc_frame_order(frame)], 1, memory_order_relaxed);
 }
 
 bool pc_frame_take_free(struct keel_pagecache *cache, struct keel_frame *frame)
 {
     lock_acquire(&cache->free_lock);
-    bool listed = frame->free_at > 0;
+    bool listed = list_linked(&frame->free_link);
     if (listed)
         unlist(cache, frame);
     lock_release(&cache->free_lock);
     return listed;
 }
 
-static struct keel_frame *pop(struct keel_pagecache *cache)
+static struct keel_frame *pop(struct keel_pagecache *cache, uint32_t order)
 {
     struct keel_frame *frame = NULL;
 
-    if (atomic_load_explicit(&cache->free_count, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&cache->free_count[order], memory_order_relaxed) == 0)
         return NULL;
 
     lock_acquire(&cache->free_lock);
-    uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
-    if (count > 0) {
-        frame = &cache->frames[cache->free[count - 1]];
+    struct list *link = list_head(&cache->free[order]);
+    if (link) {
+        frame = container_of(link, struct keel_frame, free_link);
+        KEEL_ASSERT(pc_frame_order(frame) == order);
         unlist(cache, frame);
     }
     lock_release(&cache->free_lock);
@@ -64,18 +62,26 @@ static struct keel_frame *pop(struct keel_pagecache *cache)
 
 void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame)
 {
-    KEEL_ASSERT(pc_frame_state(frame) == PC_FRAME_FREE);
+    uint32_t order = pc_frame_order(frame);
+
+    KEEL_ASSERT(pc_frame_state(frame) == PC_FRAME_FREE && order < PC_ORDERS);
     KEEL_DCHECK(!frame->void_private);
 
     atomic_store_explicit(&frame->space, NULL, memory_order_relaxed);
     lock_acquire(&cache->free_lock);
-    uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
-    KEEL_ASSERT(count < cache->frame_count);
-    KEEL_ASSERT(frame->free_at == 0);
-    cache->free[count] = frame->index;
-    frame->free_at = count + 1;
-    atomic_store_explicit(&cache->free_count, count + 1, memory_order_relaxed);
+    KEEL_ASSERT(!list_linked(&frame->free_link));
+    list_push_head(&cache->free[order], &frame->free_link);
+    atomic_fetch_add_explicit(&cache->free_count[order], 1, memory_order_relaxed);
     lock_release(&cache->free_lock);
+}
+
+uint32_t pc_free_units(const struct keel_pagecache *cache)
+{
+    uint32_t units = 0;
+
+    for (uint32_t order = 0; order < PC_ORDERS; order++)
+        units += atomic_load_explicit(&cache->free_count[order], memory_order_relaxed) << order;
+    return units;
 }
 
 /* The page leaves the cache; the frame is the caller's. As pc_frame_release. */
@@ -125,8 +131,7 @@ static bool evict_seen(struct keel_frame *frame, pc_word *word, uint64_t value)
     return true;
 }
 
-/* The word of a page that may be evicted, with a free latch, or NULL. */
-static pc_word *evictable(const struct keel_frame *frame, uint64_t *ret_value)
+pc_word *pc_frame_evictable(const struct keel_frame *frame, uint64_t *ret_value)
 {
     enum pc_frame_state state = pc_frame_state(frame);
     if (state != PC_FRAME_CLEAN && state != PC_FRAME_FAILED)
@@ -142,7 +147,7 @@ static pc_word *evictable(const struct keel_frame *frame, uint64_t *ret_value)
 bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame, bool hot)
 {
     uint64_t value;
-    pc_word *word = evictable(frame, &value);
+    pc_word *word = pc_frame_evictable(frame, &value);
 
     if (!word || (!hot && !pc_policy_used_once(value)) || !evict_seen(frame, word, value))
         return false;
@@ -150,30 +155,35 @@ bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame, bool
     return true;
 }
 
-/* Visit one frame; true: it was evicted. */
-static bool visit(struct keel_pagecache *cache, struct keel_frame *frame)
+/* Visit one frame; how many of the order became free. */
+static uint32_t visit(struct keel_pagecache *cache, struct keel_frame *frame, uint32_t order)
 {
     uint64_t value;
 
+    if (pc_frame_order(frame) != order)
+        return pc_slab_starts(cache, frame->index)
+                   ? pc_slab_change(cache, frame->index, order, PC_SLAB_COLD)
+                   : 0;
     if (atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE)
-        return false;
-    pc_word *word = evictable(frame, &value);
+        return 0;
+    pc_word *word = pc_frame_evictable(frame, &value);
     if (!word)
-        return false;
+        return 0;
     uint64_t next = value;
     if (!pc_policy_visit(&next)) {
         /* A failed or lost race leaves the mark to the next visit. */
         atomic_compare_exchange_strong_explicit(word, &value, next, memory_order_relaxed,
                                                 memory_order_relaxed);
-        return false;
+        return 0;
     }
     if (!evict_seen(frame, word, value))
-        return false;
+        return 0;
+    pc_count(&cache->evictions, 1);
     pc_frame_put(cache, frame);
-    return true;
+    return 1;
 }
 
-uint32_t pc_evict(struct keel_pagecache *cache, uint32_t n)
+uint32_t pc_evict(struct keel_pagecache *cache, uint32_t order, uint32_t n)
 {
     uint32_t evicted = 0;
     uint64_t visits = 2 * (uint64_t)cache->frame_count;
@@ -181,48 +191,62 @@ uint32_t pc_evict(struct keel_pagecache *cache, uint32_t n)
     atomic_fetch_add(&cache->sweepers, 1);
     for (uint64_t i = 0; i < visits && evicted < n; i++) {
         uint32_t at = atomic_fetch_add_explicit(&cache->evict_hand, 1, memory_order_relaxed);
-        if (visit(cache, &cache->frames[at % cache->frame_count]))
-            evicted++;
+        evicted += visit(cache, &cache->frames[at % cache->frame_count], order);
     }
     atomic_fetch_sub(&cache->sweepers, 1);
-    pc_count(&cache->evictions, evicted);
     return evicted;
 }
 
-struct keel_frame *pc_frame_try_get(struct keel_pagecache *cache)
+struct keel_frame *pc_frame_try_get(struct keel_pagecache *cache, uint32_t order)
 {
-    struct keel_frame *frame = pop(cache);
+    struct keel_frame *frame = pop(cache, order);
+    if (!frame && pc_slab_spare(cache, order) > 0)
+        frame = pop(cache, order);
+    if (frame)
+        return frame;
 
     /* Of a small cache a small part, or the batch would drive out what is in use. */
     uint32_t part = cache->frame_count / PC_FRAMES_MIN;
-    if (!frame && pc_evict(cache, part < PC_EVICT_BATCH ? part : PC_EVICT_BATCH) > 0)
-        frame = pop(cache);
-    return frame;
+    uint32_t batch = (part < PC_EVICT_BATCH ? part : PC_EVICT_BATCH) >> order;
+    return pc_evict(cache, order, batch > 0 ? batch : 1) > 0 ? pop(cache, order) : NULL;
 }
 
 /* What the frames are busy with when none can be had. */
 struct survey {
-    uint32_t fixed;             /* pinned by threads, or kept by streams */
+    bool hope; /* one of the order comes free when I/O is done, or a latch let go */
     struct keel_frame *reading; /* one that is being read, or NULL */
 };
 
-static struct survey look_around(struct keel_pagecache *cache)
+/* Pinned by threads, or kept by a stream. */
+static bool held_fast(struct keel_frame *frame, struct survey *survey)
+{
+    bool ringed = atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE;
+    uint64_t value;
+
+    if (!pc_frame_word(frame, &value))
+        return ringed;
+    if (pc_word_latch(value) == PC_LATCH_IO && !survey->reading)
+        survey->reading = frame;
+    return pc_word_fixed(value) || (ringed && pc_word_latch(value) == 0);
+}
+
+static struct survey look_around(struct keel_pagecache *cache, uint32_t order)
 {
     struct survey survey = {0};
 
-    for (uint32_t i = 0; i < cache->frame_count; i++) {
-        struct keel_frame *frame = &cache->frames[i];
-        uint64_t value;
+    for (uint32_t first = 0; first < cache->frame_count; first += cache->slab_units) {
+        uint32_t end = first + cache->slab_units, frames = 0, fast = 0;
+        bool own = pc_frame_order(&cache->frames[first]) == order;
+        bool whole = end <= cache->frame_count;
 
-        bool ringed = atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE;
-        if (!pc_frame_word(frame, &value)) {
-            survey.fixed += ringed;
-            continue;
+        for (uint32_t i = first; i < end && i < cache->frame_count; i++) {
+            if (pc_frame_order(&cache->frames[i]) == PC_ORDER_PART)
+                continue;
+            frames++;
+            fast += held_fast(&cache->frames[i], &survey);
         }
-        if (pc_word_fixed(value) || (ringed && pc_word_latch(value) == 0))
-            survey.fixed++;
-        else if (pc_word_latch(value) == PC_LATCH_IO && !survey.reading)
-            survey.reading = frame;
+        if (own ? fast < frames : whole && fast == 0)
+            survey.hope = true;
     }
     return survey;
 }
@@ -235,7 +259,7 @@ static int stuck(struct keel_pagecache *cache, const struct survey *survey, int 
     if (atomic_load_explicit(&cache->poison_lsn, memory_order_relaxed) != KEEL_LSN_MAX)
         return KEEL_EPOISON;
     /* A flusher or evictor in another thread holds latches too, but not for long. */
-    if (survey->fixed == cache->frame_count && atomic_load(&cache->sweepers) == 0)
+    if (!survey->hope && atomic_load(&cache->sweepers) == 0)
         return KEEL_EFULL;
     return 0;
 }
@@ -245,7 +269,7 @@ static int stuck(struct keel_pagecache *cache, const struct survey *survey, int 
  * Progress: each round waits for a request in flight, driving it, or finds the reason why there is
  * none; frames that are neither are in the hands of a thread inside one of these functions.
  */
-static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
+static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache, uint32_t order)
 {
     uint64_t errors = atomic_load(&cache->write_errors);
     int written = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, 0, true);
@@ -254,7 +278,7 @@ static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
         /* Nobody may go round for ever on a device that refuses writes. */
         return atomic_load(&cache->write_errors) == errors ? 0 : atomic_load(&cache->write_error);
     }
-    struct survey survey = look_around(cache);
+    struct survey survey = look_around(cache, order);
     if (survey.reading) {
         pc_read_wait(cache, survey.reading);
         return 0;
@@ -266,13 +290,13 @@ static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
 }
 
 /* The same for who must not wait: start it, and say whether coming back makes sense. */
-static int start_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
+static int start_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache, uint32_t order)
 {
     int written = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, 0, false);
     if (written > 0 || pc_flush_kick(ctx, cache))
         return KEEL_PENDING;
 
-    struct survey survey = look_around(cache);
+    struct survey survey = look_around(cache, order);
     if (survey.reading) {
         keel_ioref_kick(ctx, keel_io_ref(pc_frame_io(cache, survey.reading)));
         return KEEL_PENDING;
@@ -281,33 +305,45 @@ static int start_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache)
     return rc == 0 ? KEEL_PENDING : rc;
 }
 
-int pc_frame_get(struct keel_ctx *ctx, struct keel_pagecache *cache, bool nowait,
+int pc_frame_get(struct keel_ctx *ctx, struct keel_pagecache *cache, uint32_t order, bool nowait,
                  struct keel_frame **ret)
 {
     int rc = 0;
 
     for (;;) {
-        *ret = pc_frame_try_get(cache);
+        *ret = pc_frame_try_get(cache, order);
         if (*ret)
             return 0;
         if (rc != 0)
             return rc;
-        rc = nowait ? start_for_frame(ctx, cache) : wait_for_frame(ctx, cache);
+        rc = nowait ? start_for_frame(ctx, cache, order) : wait_for_frame(ctx, cache, order);
+    }
+}
+
+/* Until `target` units are free in frames of this order, or a round found nothing. */
+static void evict_order(struct keel_pagecache *cache, uint32_t order, uint32_t target)
+{
+    uint32_t want = target >> order > 0 ? target >> order : 1;
+
+    for (;;) {
+        uint32_t count = atomic_load_explicit(&cache->free_count[order], memory_order_relaxed);
+        if (count >= want)
+            return;
+        uint32_t left = want - count;
+        if (pc_evict(cache, order, left < PC_EVICT_BATCH ? left : PC_EVICT_BATCH) == 0)
+            return;
     }
 }
 
 uint32_t keel_pagecache_evict(struct keel_pagecache *cache, uint32_t target)
 {
+    uint32_t orders = atomic_load_explicit(&cache->orders, memory_order_relaxed);
+
     if (target > cache->frame_count)
         target = cache->frame_count;
-
-    for (;;) {
-        uint32_t count = atomic_load_explicit(&cache->free_count, memory_order_relaxed);
-        if (count >= target)
-            return count;
-
-        uint32_t want = target - count;
-        if (pc_evict(cache, want < PC_EVICT_BATCH ? want : PC_EVICT_BATCH) == 0)
-            return atomic_load_explicit(&cache->free_count, memory_order_relaxed);
+    for (uint32_t order = 0; target > 0 && order < PC_ORDERS; order++) {
+        if (orders >> order & 1)
+            evict_order(cache, order, target);
     }
+    return pc_free_units(cache);
 }

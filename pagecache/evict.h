@@ -9,17 +9,17 @@
 #define PC_EVICT_BATCH 64u /* most frames that a fixer evicts at once */
 
 /*
- * A free frame, owned by the caller: off the free list, else evicted, else (not with nowait)
- * written back and waited for, on ctx. KEEL_PENDING (nowait), KEEL_EFULL (all are fixed),
+ * A free frame of this order, owned by the caller: off the free list, else evicted, else (not with
+ * nowait) written back and waited for, on ctx. KEEL_PENDING (nowait), KEEL_EFULL (all are fixed),
  * KEEL_EPOISON, or the error that keeps pages from being written.
  */
-int pc_frame_get(struct keel_ctx *ctx, struct keel_pagecache *cache, bool nowait,
+int pc_frame_get(struct keel_ctx *ctx, struct keel_pagecache *cache, uint32_t order, bool nowait,
                  struct keel_frame **ret);
 
 /* Off the free list or evicted, or NULL: never waits, starts nothing. */
-struct keel_frame *pc_frame_try_get(struct keel_pagecache *cache);
+struct keel_frame *pc_frame_try_get(struct keel_pagecache *cache, uint32_t order);
 
-/* Back to the free list. Takes the frame, which is FREE and in no table. */
+/* Back to the free list of its order. Takes the frame, which is FREE and in no table. */
 void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame);
 
 /*
@@ -28,6 +28,9 @@ void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame);
  */
 void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
                       enum pc_frame_state from);
+
+/* The word of a page that may be evicted, with a free latch, or NULL. */
+pc_word *pc_frame_evictable(const struct keel_frame *frame, uint64_t *ret_value);
 
 /* This frame, off the free list; false: it is not on it. */
 bool pc_frame_take_free(struct keel_pagecache *cache, struct keel_frame *frame);
@@ -38,7 +41,10 @@ bool pc_frame_take_free(struct keel_pagecache *cache, struct keel_frame *frame);
  */
 bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame, bool hot);
 
-/* Evict at most n frames, in two rounds of the clock at most; how many. */
-uint32_t pc_evict(struct keel_pagecache *cache, uint32_t n);
+/* Units that are free, in frames of any order. */
+uint32_t pc_free_units(const struct keel_pagecache *cache);
+
+/* Free n frames of an order or some more, in two rounds of the clock at most; how many. */
+uint32_t pc_evict(struct keel_pagecache *cache, uint32_t order, uint32_t n);
 
 #endif

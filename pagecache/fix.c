@@ -53,7 +53,7 @@ static int fail(struct keel_err_info *info, int code, const char *op,
     *info = (struct keel_err_info){
         .code = code,
         .op = op,
-        .offset = pageno << space->cache->page_shift,
+        .offset = pageno << space->page_shift,
     };
     struct text text;
     text_init(&text, info->object, sizeof(info->object));
@@ -74,7 +74,7 @@ static inline void hold(struct keel_page *page, struct keel_space *space, keel_p
     struct keel_pagecache *cache = space->cache;
 
     page->data = pc_frame_page(cache, index) + KEEL_PAGE_HEADER_BYTES;
-    page->len = cache->page_bytes - KEEL_PAGE_HEADER_BYTES;
+    page->len = space->hot.len;
     page->mode = (uint8_t)mode;
     page->pageno = pageno;
     page->space = space;
@@ -113,10 +113,9 @@ static inline int held(struct keel_page *page, unsigned flags, struct keel_err_i
 /* The contents of a frame held exclusively become void: zero, with a header that names the page. */
 static void make_void(const struct fix *fix, struct keel_frame *frame, keel_lsn lsn)
 {
-    struct keel_pagecache *cache = fix->space->cache;
-    char *page = pc_frame_page(cache, frame->index);
+    char *page = pc_frame_page(fix->space->cache, frame->index);
 
-    pc_page_init(page, cache->page_bytes, fix->space->id, fix->pageno);
+    pc_page_init(page, pc_page_bytes(fix->space), fix->space->id, fix->pageno);
     pc_page_set_lsn(page, lsn);
     atomic_store_explicit(&frame->page_lsn, lsn, memory_order_relaxed);
     frame->void_private = true;
@@ -154,7 +153,7 @@ static void frame_read(struct keel_pagecache *cache, struct keel_frame *frame, i
     KEEL_ASSERT(rc <= 0);
     frame->fail = (struct pc_page_fault){.what = "device"};
     if (rc == 0)
-        rc = pc_page_check(page, cache->page_bytes, space->id, pageno, &frame->fail);
+        rc = pc_page_check(page, pc_page_bytes(space), space->id, pageno, &frame->fail);
     if (rc == KEEL_ECHECKSUM) {
         pc_count(&cache->checksum_errors, 1);
         pc_count(&space->checksum_errors, 1);
@@ -192,16 +191,16 @@ void pc_read_done(struct keel_io *io)
     struct keel_frame *frame = io->user;
     struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_relaxed);
     struct keel_pagecache *cache = space->cache;
-    uint32_t count = io->len_bytes >> cache->page_shift;
+    uint32_t count = io->len_bytes >> space->page_shift;
     int rc = read_error(io->res);
 
     /* Which page of several was it? Each is read by itself, by whoever wants it. */
     bool undo = rc != 0 && count > 1;
     for (uint32_t i = 0; i < count; i++) {
         if (undo)
-            frame_unread(cache, &frame[i]);
+            frame_unread(cache, &frame[i << space->order]);
         else
-            frame_read(cache, &frame[i], rc);
+            frame_read(cache, &frame[i << space->order], rc);
     }
 }
 
@@ -215,6 +214,7 @@ static bool publish(struct keel_space *space, keel_pageno pageno, struct keel_fr
     uint64_t absent = 0;
 
     KEEL_DCHECK(pc_frame_rec_lsn(frame) == KEEL_LSN_MAX && !frame->void_private);
+    KEEL_ASSERT(pc_frame_order(frame) == space->order);
     atomic_store_explicit(&frame->pageno, pageno, memory_order_relaxed);
     atomic_store_explicit(&frame->lead, lead, memory_order_relaxed);
     atomic_store_explicit(&frame->space, space, memory_order_release);
@@ -240,8 +240,8 @@ static int queue_read(struct keel_ctx *ctx, struct keel_space *space, struct kee
     keel_pageno pageno = atomic_load_explicit(&lead->pageno, memory_order_relaxed);
 
     lead->io.device = space->device;
-    lead->io.offset_bytes = pageno << cache->page_shift;
-    lead->io.len_bytes = count << cache->page_shift;
+    lead->io.offset_bytes = pageno << space->page_shift;
+    lead->io.len_bytes = count << space->page_shift;
     lead->io.cls = (uint8_t)cls;
     int rc = keel_io_submit(ctx, &lead->io);
     if (rc == 0) {
@@ -273,8 +273,9 @@ uint32_t pc_read_run(struct keel_ctx *ctx, struct keel_space *space, keel_pageno
 {
     uint32_t run = 0;
 
-    KEEL_ASSERT(count >= 1 && (uint64_t)count << space->cache->page_shift <= KEEL_IO_BYTES_MAX);
-    while (run < count && publish(space, first + run, &frames[run], frames[0].index))
+    KEEL_ASSERT(count >= 1 && (uint64_t)count << space->page_shift <= KEEL_IO_BYTES_MAX);
+    while (run < count &&
+           publish(space, first + run, &frames[run << space->order], frames[0].index))
         run++;
     if (run == 0)
         return 0;
@@ -282,8 +283,9 @@ uint32_t pc_read_run(struct keel_ctx *ctx, struct keel_space *space, keel_pageno
         return run;
     /* They are a ring's (ring.c), and stay its own. */
     for (uint32_t i = 0; i < run; i++) {
-        frame_unread(space->cache, &frames[i]);
-        atomic_store_explicit(&frames[i].ring, PC_RING_OWNED, memory_order_relaxed);
+        struct keel_frame *frame = &frames[i << space->order];
+        frame_unread(space->cache, frame);
+        atomic_store_explicit(&frame->ring, PC_RING_OWNED, memory_order_relaxed);
     }
     return 0;
 }
@@ -339,6 +341,7 @@ static int fix_new(struct fix *fix, struct keel_frame *frame)
 {
     uint64_t absent = 0;
 
+    KEEL_ASSERT(pc_frame_order(frame) == fix->space->order);
     atomic_store_explicit(&frame->pageno, fix->pageno, memory_order_relaxed);
     atomic_store_explicit(&frame->space, fix->space, memory_order_release);
     pc_version_bump(fix->space->cache, frame->index);
@@ -365,7 +368,7 @@ static int fix_absent(struct fix *fix)
     bool nowait = (fix->flags & KEEL_FIX_NOWAIT) != 0;
     struct keel_frame *frame;
 
-    int rc = pc_frame_get(fix->ctx, cache, nowait, &frame);
+    int rc = pc_frame_get(fix->ctx, cache, fix->space->order, nowait, &frame);
     if (rc != 0)
         return rc == KEEL_PENDING ? rc : fix_fail(fix, rc, "page fix: no frame");
     if (fix->mode == KEEL_FIX_NEW)
@@ -606,7 +609,7 @@ int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space, const kee
         if (pages[i] >= limit ||
             atomic_load_explicit(&space->table.words[pages[i]], memory_order_relaxed) != 0)
             continue;
-        struct keel_frame *frame = pc_frame_try_get(space->cache);
+        struct keel_frame *frame = pc_frame_try_get(space->cache, space->order);
         if (!frame)
             break;
         int rc = start_read(ctx, space, pages[i], frame, KEEL_CLASS_PREFETCH);

@@ -67,7 +67,8 @@ void pc_flush_changed(struct keel_pagecache *cache, struct keel_frame *frame, ke
 
         if (state == PC_FRAME_CLEAN) {
             pc_frame_moved(frame, PC_FRAME_CLEAN, PC_FRAME_DIRTY);
-            atomic_fetch_add_explicit(&cache->dirty_count, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&cache->dirty_units, pc_frame_units(frame),
+                                      memory_order_relaxed);
             return;
         }
         /* Progress: a failed move means that the write ended meanwhile, which happens once. */
@@ -83,7 +84,7 @@ void pc_flush_forget(struct keel_pagecache *cache, struct keel_frame *frame)
 
     atomic_store_explicit(&frame->rec_lsn, KEEL_LSN_MAX, memory_order_release);
     atomic_store_explicit(&frame->write_lsn, KEEL_LSN_MAX, memory_order_release);
-    atomic_fetch_sub_explicit(&cache->dirty_count, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&cache->dirty_units, pc_frame_units(frame), memory_order_relaxed);
 }
 
 void keel_page_dirty(struct keel_page *page, keel_lsn rec_lsn, keel_lsn page_lsn)
@@ -142,9 +143,11 @@ static void frame_written(struct keel_pagecache *cache, struct keel_frame *frame
     if (written)
         atomic_store_explicit(&frame->write_lsn, KEEL_LSN_MAX, memory_order_release);
 
-    /* The holder of the latch may make it REDIRTIED at any moment, once. */
+    /* The holder of the latch may make it REDIRTIED at any moment, once. Once it is CLEAN it may be
+     * another's. */
+    uint32_t units = pc_frame_units(frame);
     if (written && pc_frame_move(frame, PC_FRAME_WRITING, PC_FRAME_CLEAN)) {
-        atomic_fetch_sub_explicit(&cache->dirty_count, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&cache->dirty_units, units, memory_order_relaxed);
         return;
     }
     if (!written && pc_frame_move(frame, PC_FRAME_WRITING, PC_FRAME_DIRTY))
@@ -199,6 +202,12 @@ static keel_lsn log_known(const struct keel_pagecache *cache)
     return atomic_load_explicit(&cache->log_known, memory_order_acquire);
 }
 
+/* Pages of the space that a chunk has room for. */
+static uint32_t run_pages(const struct keel_space *space)
+{
+    return space->cache->chunk_units >> space->order;
+}
+
 /* Queue what the chunk holds, if anything. */
 static void submit(struct flush *flush)
 {
@@ -212,12 +221,12 @@ static void submit(struct flush *flush)
         chunk_put(chunk);
         return;
     }
-    KEEL_ASSERT(chunk->count <= cache->chunk_pages);
+    KEEL_ASSERT(chunk->count <= run_pages(chunk->space));
     KEEL_INV(P1, chunk->lsn_max <= log_known(cache));
 
     chunk->io.device = chunk->space->device;
-    chunk->io.offset_bytes = chunk->first << cache->page_shift;
-    chunk->io.len_bytes = chunk->count << cache->page_shift;
+    chunk->io.offset_bytes = chunk->first << chunk->space->page_shift;
+    chunk->io.len_bytes = chunk->count << chunk->space->page_shift;
     lock_acquire(&cache->pool_lock);
     list_push_tail(&cache->chunks_busy, &chunk->link);
     lock_release(&cache->pool_lock);
@@ -322,11 +331,11 @@ static keel_lsn collect(struct flush *flush)
     keel_lsn lsn_max = 0;
 
     /* No more than there is room for: what the hand has passed it sees again a round later. */
-    if ((uint64_t)idle * cache->chunk_pages < most)
-        most = idle * cache->chunk_pages;
+    uint64_t room = (uint64_t)idle * cache->chunk_units;
     flush->full = idle == 0;
     flush->seed_count = 0;
-    while (flush->visits > 0 && flush->seed_count < PC_SEEDS_MAX && flush->seed_count < most) {
+    while (flush->visits > 0 && flush->seed_count < PC_SEEDS_MAX && flush->seed_count < most &&
+           room > 0) {
         flush->visits--;
         uint32_t at = atomic_fetch_add_explicit(&cache->write_hand, 1, memory_order_relaxed);
         struct keel_frame *frame = &cache->frames[at % cache->frame_count];
@@ -342,6 +351,8 @@ static keel_lsn collect(struct flush *flush)
         if (seed->lsn > lsn_max)
             lsn_max = seed->lsn;
         flush->seed_count++;
+        uint64_t units = UINT64_C(1) << seed->space->order;
+        room -= room < units ? room : units;
     }
     sort_seeds(flush->seeds, flush->seed_count);
     return lsn_max;
@@ -373,16 +384,17 @@ static void capture_copy(struct flush *flush, struct keel_frame *frame)
 {
     struct keel_pagecache *cache = flush->cache;
     struct pc_chunk *chunk = flush->chunk;
-    char *copy = chunk->copy + ((size_t)chunk->count << cache->page_shift);
+    uint32_t page_bytes = pc_page_bytes(chunk->space);
+    char *copy = chunk->copy + (size_t)chunk->count * page_bytes;
     struct pc_page_fault fault;
 
-    memcpy(copy, pc_frame_page(cache, frame->index), cache->page_bytes);
-    pc_page_seal(copy, cache->page_bytes);
+    memcpy(copy, pc_frame_page(cache, frame->index), page_bytes);
+    pc_page_seal(copy, page_bytes);
     KEEL_INV(P1, pc_page_lsn(copy) <= log_known(cache));
     KEEL_INV(P2, pc_page_pageno(copy) == chunk->first + chunk->count &&
                      pc_page_space(copy) == chunk->space->id);
-    KEEL_DCHECK(pc_page_check(copy, cache->page_bytes, chunk->space->id,
-                              chunk->first + chunk->count, &fault) == 0);
+    KEEL_DCHECK(pc_page_check(copy, page_bytes, chunk->space->id, chunk->first + chunk->count,
+                              &fault) == 0);
     if (pc_page_lsn(copy) > chunk->lsn_max)
         chunk->lsn_max = pc_page_lsn(copy);
     chunk->frames[chunk->count++] = frame->index;
@@ -440,7 +452,7 @@ static bool capture(struct flush *flush, struct keel_space *space, keel_pageno p
 /* Write the changed pages around a seed. */
 static void write_run(struct flush *flush, const struct seed *seed)
 {
-    uint32_t most = flush->cache->chunk_pages;
+    uint32_t most = run_pages(seed->space);
     keel_pageno first = seed->pageno;
     keel_pageno limit = keel_space_pages(seed->space);
     uint64_t value;
@@ -471,7 +483,7 @@ static int write_some(struct flush *flush)
     struct keel_pagecache *cache = flush->cache;
 
     while (flush->visits > 0 && flush->started < flush->budget && !flush->full &&
-           atomic_load_explicit(&cache->dirty_count, memory_order_relaxed) > 0) {
+           atomic_load_explicit(&cache->dirty_units, memory_order_relaxed) > 0) {
         keel_lsn lsn_max = collect(flush);
         if (flush->seed_count == 0)
             break;
@@ -525,13 +537,13 @@ int keel_pagecache_throttle(struct keel_ctx *ctx, struct keel_pagecache *cache, 
 
     /* Progress: each round waits for a write in flight, driving it, or learns why there is none. */
     for (;;) {
-        uint64_t dirty = atomic_load_explicit(&cache->dirty_count, memory_order_relaxed);
+        uint64_t dirty = atomic_load_explicit(&cache->dirty_units, memory_order_relaxed);
         if (dirty <= soft)
             return 0;
 
         /* The nearer to the hard limit, the more of the work is the caller's. */
         uint64_t over = dirty < hard ? dirty - soft : hard - soft;
-        uint32_t share = 1 + (uint32_t)(over * cache->chunk_pages / (hard - soft + 1));
+        uint32_t share = 1 + (uint32_t)(over * cache->chunk_units / (hard - soft + 1));
         bool at_limit = dirty >= hard;
         uint64_t errors = atomic_load(&cache->write_errors);
         int rc = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, share, at_limit && wait);

@@ -68,6 +68,7 @@ void pc_frame_init(struct keel_frame *frame, uint32_t index)
     KEEL_ASSERT(pc_frame_state(frame) == PC_FRAME_FREE);
 
     frame->index = index;
+    list_init(&frame->free_link);
     atomic_init(&frame->rec_lsn, KEEL_LSN_MAX);
     atomic_init(&frame->write_lsn, KEEL_LSN_MAX);
 }

@@ -1,6 +1,10 @@
 /*
  * Frames: page-sized pieces of the arena, each with a state, a version and the request that reads
  * it. docs/design/page-frame.md is printed from the two tables here.
+ *
+ * There is a struct for each unit of the cache's memory (its smallest page). A frame of a larger
+ * page has that of its first unit; those of its other units lie idle, FREE and PC_ORDER_PART
+ * (slab.h).
  */
 #ifndef KEEL_PAGECACHE_FRAME_H
 #define KEEL_PAGECACHE_FRAME_H
@@ -9,6 +13,7 @@
 
 #include <keel/pagecache.h>
 
+#include "base/list.h"
 #include "base/text.h"
 #include "pagecache/page.h"
 
@@ -52,6 +57,9 @@ enum pc_frame_state {
 /* Whose a frame is; ring.c. */
 enum pc_ring_state { PC_RING_NONE = 0, PC_RING_OWNED, PC_RING_RETURNED };
 
+#define PC_ORDERS     5u   /* page sizes of a cache: its unit, times 2, 4, 8, 16 */
+#define PC_ORDER_PART 255u /* not the first unit of a frame */
+
 struct keel_frame {
     /*
      * Atomic. state: moved by pc_frame_move alone.
@@ -79,7 +87,9 @@ struct keel_frame {
     _Atomic uint32_t lead;
     _Atomic uint32_t ring;
 
-    uint32_t free_at; /* under free_lock: place on the free list, plus one; 0: not on it */
+    /* Atomic. The frame has 1 << order units; or PC_ORDER_PART. Changed by who has taken all frames
+     * of the slab (slab.c), each FREE and on no list. */
+    _Atomic uint8_t order;
 
     /* holder of EXCLUSIVE: the contents are not those of the device and nobody has changed them
      * yet; unfixing such a page forgets it */
@@ -87,6 +97,8 @@ struct keel_frame {
 
     /* who moved it FREE to READING, then iosched, then its completion */
     struct keel_io io;
+
+    struct list free_link; /* under free_lock: on the free list of its order, or none */
 
     /* written before FAILED, read by who takes the error */
     int32_t fail_code;
@@ -119,7 +131,18 @@ static inline bool pc_frame_being_written(enum pc_frame_state state)
     return state == PC_FRAME_WRITING || state == PC_FRAME_REDIRTIED;
 }
 
-/* Empty: FREE, no LSNs. */
+/* Of any frame but a part. relaxed: it does not change while a page is in it. */
+static inline uint32_t pc_frame_order(const struct keel_frame *frame)
+{
+    return atomic_load_explicit(&frame->order, memory_order_relaxed);
+}
+
+static inline uint32_t pc_frame_units(const struct keel_frame *frame)
+{
+    return 1u << pc_frame_order(frame);
+}
+
+/* Empty: FREE, no LSNs, of one unit. */
 void pc_frame_init(struct keel_frame *frame, uint32_t index);
 
 /* Smaller of rec_lsn and write_lsn; never larger than the recLSN of a change made before the call.

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "pagecache/cache.h"
+#include "pagecache/evict.h"
 #include "pagecache/fix.h"
 #include "pagecache/flush.h"
 #include "pagecache/space.h"
@@ -88,7 +89,7 @@ static void chunks_init(struct keel_pagecache *cache, char *copies)
         struct pc_chunk *chunk = &cache->chunks[i];
         chunk->cache = cache;
         chunk->copy = copies + (size_t)i * cache->options.write_bytes_max;
-        chunk->frames = cache->chunk_frames + (size_t)i * cache->chunk_pages;
+        chunk->frames = cache->chunk_frames + (size_t)i * cache->chunk_units;
         pc_chunk_init(chunk);
         list_push_tail(&cache->chunks_idle, &chunk->link);
         atomic_fetch_add_explicit(&cache->idle_count, 1, memory_order_relaxed);
@@ -103,23 +104,19 @@ static void frames_init(struct keel_pagecache *cache)
         frame->io = (struct keel_io){
             .arena = cache->options.arena,
             .buf = pc_frame_page(cache, i),
-            .len_bytes = cache->page_bytes,
             .op = KEEL_OP_READ,
             .flags = KEEL_IO_ANY_THREAD,
             .done = pc_read_done,
             .user = frame,
         };
-        /* Handed out from the first on. */
-        cache->free[cache->frame_count - 1 - i] = i;
-        frame->free_at = cache->frame_count - i;
+        list_push_tail(&cache->free[0], &frame->free_link);
     }
-    atomic_init(&cache->free_count, cache->frame_count);
+    atomic_init(&cache->free_count[0], cache->frame_count);
 }
 
 static void free_memory(struct keel_pagecache *cache)
 {
     pc_streams_fini(cache);
-    mem_free(cache->free);
     mem_free((void *)(uintptr_t)cache->versions);
     mem_free(cache->chunks);
     mem_free(cache->chunk_frames);
@@ -135,16 +132,14 @@ static int take_memory(struct keel_pagecache *cache, char **ret_copies)
 {
     uint32_t writes = cache->options.writes_max;
 
-    cache->free = mem_alloc(cache->frame_count * sizeof(*cache->free));
     cache->versions = mem_alloc(cache->frame_count * sizeof(*cache->versions));
     cache->chunks = mem_alloc(writes * sizeof(*cache->chunks));
     cache->chunk_frames =
-        mem_alloc((size_t)writes * cache->chunk_pages * sizeof(*cache->chunk_frames));
+        mem_alloc((size_t)writes * cache->chunk_units * sizeof(*cache->chunk_frames));
     cache->frames = cache->frames_bytes >= MEM_HUGE_PAGE
                         ? mem_map(cache->frames_bytes, MEM_MAP_HUGE)
                         : mem_alloc_aligned(MEM_CACHE_LINE, cache->frames_bytes);
-    if (!cache->free || !cache->versions || !cache->chunks || !cache->chunk_frames ||
-        !cache->frames)
+    if (!cache->versions || !cache->chunks || !cache->chunk_frames || !cache->frames)
         return -ENOMEM;
 
     int rc = pc_streams_init(cache);
@@ -155,7 +150,7 @@ static int take_memory(struct keel_pagecache *cache, char **ret_copies)
     if (!*ret_copies)
         return -ENOMEM;
     cache->data =
-        keel_arena_alloc(cache->options.arena, (size_t)cache->frame_count << cache->page_shift);
+        keel_arena_alloc(cache->options.arena, (size_t)cache->frame_count << cache->unit_shift);
     return cache->data ? 0 : -ENOMEM;
 }
 
@@ -172,10 +167,10 @@ int keel_pagecache_open(const struct keel_pagecache_options *options, struct kee
     if (!cache)
         return -ENOMEM;
     cache->options = full;
-    cache->page_bytes = full.page_bytes;
-    cache->page_shift = (uint32_t)__builtin_ctz(full.page_bytes);
+    cache->unit_shift = (uint32_t)__builtin_ctz(full.page_bytes);
     cache->frame_count = (uint32_t)(full.cache_bytes / full.page_bytes);
-    cache->chunk_pages = full.write_bytes_max / full.page_bytes;
+    cache->slab_units = KEEL_PAGE_BYTES_MAX / full.page_bytes;
+    cache->chunk_units = full.write_bytes_max / full.page_bytes;
     cache->frames_bytes = cache->frame_count * sizeof(struct keel_frame);
 
     char *copies;
@@ -187,6 +182,8 @@ int keel_pagecache_open(const struct keel_pagecache_options *options, struct kee
     lock_init(&cache->free_lock, LOCK_LEAF);
     lock_init(&cache->pool_lock, LOCK_LEAF);
     lock_init(&cache->space_lock, LOCK_LEAF);
+    for (uint32_t order = 0; order < PC_ORDERS; order++)
+        list_init(&cache->free[order]);
     list_init(&cache->chunks_idle);
     list_init(&cache->chunks_busy);
     atomic_init(&cache->poison_lsn, KEEL_LSN_MAX);
@@ -246,20 +243,24 @@ static void count_frame(struct keel_pagecache_stats *stats, const struct keel_fr
     enum pc_frame_state state = pc_frame_state(frame);
     uint64_t value;
 
+    uint32_t order = pc_frame_order(frame);
+    if (state == PC_FRAME_FREE || order == PC_ORDER_PART)
+        return;
+    uint32_t units = 1u << order;
     if (state == PC_FRAME_DIRTY)
-        stats->dirty++;
+        stats->dirty += units;
     if (pc_frame_being_written(state))
-        stats->writing++;
-    if (state != PC_FRAME_FREE && pc_frame_word(frame, &value) && pc_word_fixed(value))
-        stats->fixed++;
+        stats->writing += units;
+    if (pc_frame_word(frame, &value) && pc_word_fixed(value))
+        stats->fixed += units;
 }
 
 void keel_pagecache_counters(struct keel_pagecache *cache, struct keel_pagecache_stats *ret)
 {
     struct keel_pagecache_stats stats = {
         .frames = cache->frame_count,
-        .free = atomic_load(&cache->free_count),
-        .dirty = atomic_load(&cache->dirty_count),
+        .free = pc_free_units(cache),
+        .dirty = atomic_load(&cache->dirty_units),
         .reads = atomic_load(&cache->reads),
         .writes = atomic_load(&cache->writes),
         .pages_written = atomic_load(&cache->pages_written),

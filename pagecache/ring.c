@@ -21,6 +21,7 @@
 
 #include "pagecache/evict.h"
 #include "pagecache/fix.h"
+#include "pagecache/slab.h"
 
 static uint32_t group_size(uint32_t frames, uint32_t page_bytes)
 {
@@ -31,24 +32,25 @@ static uint32_t group_size(uint32_t frames, uint32_t page_bytes)
     return size;
 }
 
-uint32_t pc_ring_frames(const struct keel_pagecache *cache)
+uint32_t pc_ring_frames(const struct keel_pagecache *cache, uint32_t order)
 {
-    uint32_t most = PC_RING_BYTES_MAX / cache->page_bytes;
-    uint32_t frames = cache->frame_count / 16;
+    uint32_t page_bytes = 1u << (cache->unit_shift + order);
+    uint32_t most = PC_RING_BYTES_MAX / page_bytes;
+    uint32_t frames = cache->frame_count / 16 >> order;
 
     frames = frames < 2 ? 2 : frames;
     frames = frames < most ? frames : most;
-    uint32_t size = group_size(frames, cache->page_bytes);
+    uint32_t size = group_size(frames, page_bytes);
     uint32_t groups = frames / size;
     return size * (groups < PC_RING_GROUPS_MAX ? groups : PC_RING_GROUPS_MAX);
 }
 
-void pc_ring_init(struct pc_ring *ring, struct keel_pagecache *cache)
+void pc_ring_init(struct pc_ring *ring, const struct keel_space *space)
 {
-    uint32_t frames = pc_ring_frames(cache);
+    uint32_t frames = pc_ring_frames(space->cache, space->order);
 
-    *ring = (struct pc_ring){.cache = cache};
-    ring->group_frames = group_size(frames, cache->page_bytes);
+    *ring = (struct pc_ring){.cache = space->cache, .order = space->order};
+    ring->group_frames = group_size(frames, pc_page_bytes(space));
     ring->group_count = frames / ring->group_frames;
     for (uint32_t i = 0; i < PC_RING_GROUPS_MAX; i++)
         ring->first[i] = PC_NO_GROUP;
@@ -74,12 +76,19 @@ static void put(struct keel_pagecache *cache, struct keel_frame *frame)
     pc_frame_put(cache, frame);
 }
 
+/* A frame of a group that begins at unit first. */
+static struct keel_frame *frame_at(const struct pc_ring *ring, uint32_t first, uint32_t i)
+{
+    return &ring->cache->frames[first + (i << ring->order)];
+}
+
 /* Could it be had? A guess, before anything is evicted for it. */
-static bool looks_free(const struct keel_frame *frame)
+static bool looks_free(const struct pc_ring *ring, const struct keel_frame *frame)
 {
     uint64_t value;
 
-    if (atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE)
+    if (pc_frame_order(frame) != ring->order ||
+        atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE)
         return false;
     enum pc_frame_state state = pc_frame_state(frame);
     if (state == PC_FRAME_FREE)
@@ -87,19 +96,32 @@ static bool looks_free(const struct keel_frame *frame)
     return state == PC_FRAME_CLEAN && pc_frame_word(frame, &value) && pc_word_latch(value) == 0;
 }
 
+/* Where the group lies in slabs of other orders, they are cut anew if they can be. */
+static void cut_slabs(struct pc_ring *ring, uint32_t first)
+{
+    struct keel_pagecache *cache = ring->cache;
+    uint32_t end = first + (ring->group_frames << ring->order);
+
+    for (uint32_t at = first - first % cache->slab_units; at < end; at += cache->slab_units) {
+        if (pc_slab_starts(cache, at))
+            pc_slab_change(cache, at, ring->order, PC_SLAB_HOT);
+    }
+}
+
 static bool take_group(struct pc_ring *ring, uint32_t first)
 {
     struct keel_pagecache *cache = ring->cache;
 
+    cut_slabs(ring, first);
     for (uint32_t i = 0; i < ring->group_frames; i++) {
-        if (!looks_free(&cache->frames[first + i]))
+        if (!looks_free(ring, frame_at(ring, first, i)))
             return false;
     }
     for (uint32_t i = 0; i < ring->group_frames; i++) {
-        if (take(cache, &cache->frames[first + i]))
+        if (take(cache, frame_at(ring, first, i)))
             continue;
         while (i-- > 0)
-            put(cache, &cache->frames[first + i]);
+            put(cache, frame_at(ring, first, i));
         return false;
     }
     return true;
@@ -109,11 +131,12 @@ static bool take_group(struct pc_ring *ring, uint32_t first)
 static uint32_t find_group(struct pc_ring *ring)
 {
     struct keel_pagecache *cache = ring->cache;
-    uint32_t groups = cache->frame_count / ring->group_frames;
+    uint32_t units = ring->group_frames << ring->order;
+    uint32_t groups = cache->frame_count / units;
 
     for (uint32_t i = 0; i < groups; i++) {
         uint32_t at = atomic_fetch_add_explicit(&cache->ring_hand, 1, memory_order_relaxed);
-        uint32_t first = at % groups * ring->group_frames;
+        uint32_t first = at % groups * units;
         if (take_group(ring, first))
             return first;
     }
@@ -145,18 +168,17 @@ static bool reclaim(struct pc_ring *ring, struct keel_frame *frame, bool publish
  * in the cache, the rest went to the free list. */
 static bool reclaim_group(struct pc_ring *ring, uint32_t first, uint32_t published)
 {
-    struct keel_pagecache *cache = ring->cache;
     uint64_t lost = 0;
 
     for (uint32_t i = 0; i < ring->group_frames; i++) {
-        if (!reclaim(ring, &cache->frames[first + i], i < published))
+        if (!reclaim(ring, frame_at(ring, first, i), i < published))
             lost |= UINT64_C(1) << i;
     }
     if (lost == 0)
         return true;
     for (uint32_t i = 0; i < ring->group_frames; i++) {
         if (!(lost >> i & 1))
-            put(cache, &cache->frames[first + i]);
+            put(ring->cache, frame_at(ring, first, i));
     }
     return false;
 }
@@ -171,7 +193,7 @@ void pc_ring_give_back(struct pc_ring *ring)
         if (first == PC_NO_GROUP || !reclaim_group(ring, first, published))
             continue;
         for (uint32_t i = 0; i < ring->group_frames; i++)
-            put(ring->cache, &ring->cache->frames[first + i]);
+            put(ring->cache, frame_at(ring, first, i));
     }
     ring->used = ring->group_frames;
 }
@@ -207,8 +229,8 @@ uint32_t pc_ring_read(struct keel_ctx *ctx, struct pc_ring *ring, struct keel_sp
             break;
         uint32_t room = ring->group_frames - ring->used;
         uint32_t want = count - at < room ? count - at : room;
-        uint32_t frame = ring->first[ring->group] + ring->used;
-        uint32_t run = pc_read_run(ctx, space, first + at, want, &ring->cache->frames[frame]);
+        struct keel_frame *frame = frame_at(ring, ring->first[ring->group], ring->used);
+        uint32_t run = pc_read_run(ctx, space, first + at, want, frame);
         if (run == 0)
             break; /* no room in the queue; or it just became resident, which the next call sees */
         ring->used += run;

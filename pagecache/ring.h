@@ -14,6 +14,7 @@
 /* Owned by one stream. Groups are filled in turn, the next one anew when all have been. */
 struct pc_ring {
     struct keel_pagecache *cache; /* constant, as the next two */
+    uint32_t order;               /* of its frames */
     uint32_t group_frames;
     uint32_t group_count;
     uint32_t first[PC_RING_GROUPS_MAX]; /* index of the group's first frame, or PC_NO_GROUP */
@@ -22,20 +23,21 @@ struct pc_ring {
 };
 #define PC_NO_GROUP UINT32_MAX
 
-/* Frames that a ring of this cache has; at least 2, at most a 16th of the cache or 4 MiB. */
-uint32_t pc_ring_frames(const struct keel_pagecache *cache);
+/* Frames of this order that a ring has; at least 2, at most a 16th of the cache or 4 MiB. Not more
+ * of a larger order than of a smaller one. */
+uint32_t pc_ring_frames(const struct keel_pagecache *cache, uint32_t order);
 
-/* Without frames; they are taken as they are needed. */
-void pc_ring_init(struct pc_ring *ring, struct keel_pagecache *cache);
+/* For pages of space; without frames, which are taken as they are needed. */
+void pc_ring_init(struct pc_ring *ring, const struct keel_space *space);
 
 /* Give all frames back to the cache. Reads in flight go on; pages that are fixed stay. */
 void pc_ring_give_back(struct pc_ring *ring);
 
 /*
- * Start reading the pages from first on, at most count, that are not resident, by requests as long
- * as they lie side by side. The pages that were read into the group that is next in turn must have
- * been consumed. Returns how many pages, from first on, are resident or under way now; fewer than
- * count when no frames are to be had or the queue of ctx is full.
+ * Start reading the pages of the ring's space from first on, at most count, that are not resident,
+ * by requests as long as they lie side by side. The pages that were read into the group that is
+ * next in turn must have been consumed. Returns how many pages, from first on, are resident or
+ * under way now; fewer than count when no frames are to be had or the queue of ctx is full.
  */
 uint32_t pc_ring_read(struct keel_ctx *ctx, struct pc_ring *ring, struct keel_space *space,
                       keel_pageno first, uint32_t count);

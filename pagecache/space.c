@@ -66,12 +66,13 @@ static bool id_taken(const struct keel_pagecache *cache, uint32_t id)
     return space != NULL;
 }
 
-/* A husk with room for so many pages, off the list; or NULL. */
-static struct keel_space *take_husk(struct keel_pagecache *cache, keel_pageno pages_max)
+/* A husk of the page size with room for so many pages, off the list; or NULL. */
+static struct keel_space *take_husk(struct keel_pagecache *cache, keel_pageno pages_max,
+                                    uint32_t order)
 {
     lock_acquire(&cache->space_lock);
     struct keel_space **at = &cache->husks;
-    while (*at && (*at)->table.pages_max < pages_max)
+    while (*at && ((*at)->table.pages_max < pages_max || (*at)->order != order))
         at = &(*at)->next;
     struct keel_space *husk = *at;
     if (husk)
@@ -88,7 +89,8 @@ static void put_husk(struct keel_space *space)
     lock_release(&space->cache->space_lock);
 }
 
-static int make_space(struct keel_pagecache *cache, keel_pageno pages_max, struct keel_space **ret)
+static int make_space(struct keel_pagecache *cache, keel_pageno pages_max, uint32_t order,
+                      struct keel_space **ret)
 {
     struct keel_space *space = mem_alloc_aligned(MEM_CACHE_LINE, sizeof(*space));
     if (!space)
@@ -99,38 +101,61 @@ static int make_space(struct keel_pagecache *cache, keel_pageno pages_max, struc
         return rc;
     }
     space->cache = cache;
+    space->order = order;
+    space->page_shift = cache->unit_shift + order;
     space->hot = (struct keel_space_private_){
         .words = (uint64_t *)(uintptr_t)space->table.words,
         .versions = (uint64_t *)(uintptr_t)cache->versions,
         .data = cache->data + KEEL_PAGE_HEADER_BYTES,
         .stripes = (char *)cache->stripes,
-        .shift = cache->page_shift,
-        .len = cache->page_bytes - KEEL_PAGE_HEADER_BYTES,
+        .shift = cache->unit_shift,
+        .len = pc_page_bytes(space) - KEEL_PAGE_HEADER_BYTES,
     };
     *ret = space;
     return 0;
 }
 
-int keel_space_open(struct keel_pagecache *cache, uint32_t id, struct keel_device *device,
-                    keel_pageno pages, keel_pageno pages_max, struct keel_space **ret)
+/* The order of pages of this size, or PC_ORDERS when the cache cannot have them. */
+static uint32_t order_of(const struct keel_pagecache *cache, uint32_t page_bytes)
 {
-    if (id == 0 || id > PC_SPACE_MAX || pages_max == 0 || pages_max > PAGES_MAX ||
-        pages > pages_max)
+    for (uint32_t order = 0; order < PC_ORDERS; order++) {
+        bool fits = 1u << order <= cache->slab_units && cache->chunk_units >> order > 0 &&
+                    cache->frame_count >> order >= PC_FRAMES_MIN;
+        if (fits && (page_bytes == 0 || page_bytes == 1u << (cache->unit_shift + order)))
+            return order;
+    }
+    return PC_ORDERS;
+}
+
+static bool valid(const struct keel_space_options *options)
+{
+    return options && options->size == sizeof(*options) && options->device && options->id > 0 &&
+           options->id <= PC_SPACE_MAX && options->pages_max > 0 &&
+           options->pages_max <= PAGES_MAX && options->pages <= options->pages_max;
+}
+
+int keel_space_open(struct keel_pagecache *cache, const struct keel_space_options *options,
+                    struct keel_space **ret)
+{
+    if (!valid(options))
+        return KEEL_EOPTION;
+    uint32_t order = order_of(cache, options->page_bytes);
+    if (order == PC_ORDERS)
         return KEEL_EOPTION;
 
-    struct keel_space *space = take_husk(cache, pages_max);
-    int rc = space ? 0 : make_space(cache, pages_max, &space);
+    struct keel_space *space = take_husk(cache, options->pages_max, order);
+    int rc = space ? 0 : make_space(cache, options->pages_max, order, &space);
     if (rc != 0)
         return rc;
-    space->id = id;
-    space->device = device;
-    atomic_store_explicit(&space->pages, pages, memory_order_relaxed);
+    space->id = options->id;
+    space->device = options->device;
+    atomic_store_explicit(&space->pages, options->pages, memory_order_relaxed);
     atomic_store_explicit(&space->reads, 0, memory_order_relaxed);
     atomic_store_explicit(&space->pages_written, 0, memory_order_relaxed);
     atomic_store_explicit(&space->checksum_errors, 0, memory_order_relaxed);
 
     lock_acquire(&cache->space_lock);
-    bool taken = id_taken(cache, id);
+    bool taken = id_taken(cache, options->id);
     if (!taken) {
         set_limit(space);
         space->next = cache->spaces;
@@ -141,6 +166,7 @@ int keel_space_open(struct keel_pagecache *cache, uint32_t id, struct keel_devic
         put_husk(space);
         return KEEL_EOPTION;
     }
+    atomic_fetch_or_explicit(&cache->orders, 1u << order, memory_order_relaxed);
     *ret = space;
     return 0;
 }
@@ -166,6 +192,11 @@ keel_pageno keel_space_pages(const struct keel_space *space)
 uint32_t keel_space_id(const struct keel_space *space)
 {
     return space->id;
+}
+
+uint32_t keel_space_page_bytes(const struct keel_space *space)
+{
+    return pc_page_bytes(space);
 }
 
 uint64_t keel_space_trim(struct keel_space *space)

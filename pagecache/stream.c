@@ -40,7 +40,7 @@ struct keel_stream {
 
 int pc_streams_init(struct keel_pagecache *cache)
 {
-    uint32_t capacity = pc_ring_frames(cache);
+    uint32_t capacity = pc_ring_frames(cache, 0);
 
     list_init(&cache->streams_idle);
     cache->streams = mem_alloc(PC_STREAMS_MAX * sizeof(*cache->streams));
@@ -83,7 +83,7 @@ int keel_stream_open(struct keel_ctx *ctx, struct keel_space *space, keel_pageno
     stream->ended = false;
     stream->kept = KEEL_PAGENO_NONE;
     stream->named = stream->given = 0;
-    pc_ring_init(&stream->ring, cache);
+    pc_ring_init(&stream->ring, space);
     /* One group less: the one being filled anew holds only pages that were given out. */
     uint32_t groups = stream->ring.group_count;
     stream->distance_max = stream->ring.group_frames * (groups > 1 ? groups - 1 : 1);

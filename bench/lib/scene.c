@@ -44,8 +44,12 @@ static int open_cache(const struct bench_run *run, uint64_t cache_bytes, keel_pa
     options.arena = scene->arena;
     if (!rc)
         rc = keel_pagecache_open(&options, &scene->cache);
+    struct keel_space_options space = KEEL_SPACE_OPTIONS_DEFAULT;
+    space.id = 1;
+    space.device = scene->device;
+    space.pages = space.pages_max = pages;
     if (!rc)
-        rc = keel_space_open(scene->cache, 1, scene->device, pages, pages, &scene->space);
+        rc = keel_space_open(scene->cache, &space, &scene->space);
     return rc ? cli_error(run->options->command, "opening the page cache", rc, NULL) : 0;
 }
 

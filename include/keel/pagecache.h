@@ -1,7 +1,8 @@
 /*
  * keel/pagecache.h: fixed pages of spaces in frames of one arena.
  *
- * A *space* is an array of pages on a device. A page is *fixed* (found or read, latched shared or
+ * A *space* is an array of pages of one size on a device; spaces of different page sizes, on any
+ * number of devices, share one cache. A page is *fixed* (found or read, latched shared or
  * exclusive, and so pinned) and unfixed. Changed pages are written back later, never before the log
  * is durable up to their LSN (P1). Each page begins with a header (docs/format/page.md) that
  * carries a CRC32C over space, page number and contents, checked after each read (P4).
@@ -26,7 +27,7 @@ struct keel_space;
 
 struct keel_pagecache_options {
     uint32_t size;
-    uint32_t page_bytes;      /* 4096 to 65536, power of two; 0 = 4096 */
+    uint32_t page_bytes;      /* of the smallest pages; 4096 to 65536, power of two; 0 = 4096 */
     uint64_t cache_bytes;     /* frames; at least 16 pages; 0 = 64 MiB */
     struct keel_arena *arena; /* frames and write buffers come from here */
     /* Of one merged write; at most KEEL_IO_BYTES_MAX. 0: that, or less in a small cache, but
@@ -59,15 +60,29 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_pagecache_open(const struct keel_pagecache_
  * pages are dropped. */
 KEEL_PUBLIC void keel_pagecache_close(struct keel_ctx *ctx, struct keel_pagecache *cache);
 
-/* Add a space: `pages` pages from offset 0 of device on; translation is reserved for pages_max. id:
- * 1 to 65535, unused so far (KEEL_EOPTION). device: borrowed until close. */
-KEEL_PUBLIC KEEL_MUST_CHECK int keel_space_open(struct keel_pagecache *cache, uint32_t id,
-                                                struct keel_device *device, keel_pageno pages,
-                                                keel_pageno pages_max, struct keel_space **ret);
+struct keel_space_options {
+    uint32_t size;
+    uint32_t id;                /* 1 to 65535, unused so far */
+    struct keel_device *device; /* borrowed until the space is dropped or the cache closed */
+    keel_pageno pages;          /* that the device holds, from offset 0 on */
+    keel_pageno pages_max;      /* translation is reserved for so many; at least `pages`, and 1 */
+    /* Power of two up to 65536, at least the cache's; a write must hold one page and the cache 16;
+     * 0 = the cache's. */
+    uint32_t page_bytes;
+};
+#define KEEL_SPACE_OPTIONS_DEFAULT                \
+    {                                             \
+        .size = sizeof(struct keel_space_options) \
+    }
+/* Add a space. KEEL_EOPTION, -ENOMEM. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_space_open(struct keel_pagecache *cache,
+                                                const struct keel_space_options *options,
+                                                struct keel_space **ret);
 /* The device has grown to hold this many pages. Any thread; never less than before. */
 KEEL_PUBLIC void keel_space_grow(struct keel_space *space, keel_pageno pages);
 KEEL_PUBLIC keel_pageno keel_space_pages(const struct keel_space *space);
 KEEL_PUBLIC uint32_t keel_space_id(const struct keel_space *space);
+KEEL_PUBLIC uint32_t keel_space_page_bytes(const struct keel_space *space);
 /*
  * The space ends at this page now: what lies behind is forgotten, changed or not. Nobody fixes
  * those pages any more, or reads them ahead; who still has one fixed is waited for. The device is
@@ -114,8 +129,8 @@ enum {
 
 /* A fixed page. */
 struct keel_page {
-    void *data;   /* user part: page_bytes - KEEL_PAGE_HEADER_BYTES bytes behind the header; lent
-                     until unfix */
+    void *data;   /* user part: the space's page_bytes - KEEL_PAGE_HEADER_BYTES bytes behind the
+                     header; lent   until unfix */
     uint32_t len; /* of data */
     uint8_t mode; /* enum keel_fix_mode */
     keel_pageno pageno;
@@ -250,14 +265,15 @@ KEEL_PUBLIC bool keel_pagecache_wait_any(struct keel_pagecache *cache);
 KEEL_PUBLIC void keel_pagecache_kick(struct keel_ctx *ctx, struct keel_pagecache *cache);
 /* Smallest recLSN of any page that is dirty or being written; KEEL_LSN_MAX if none. O(frames). */
 KEEL_PUBLIC keel_lsn keel_pagecache_rec_lsn_min(struct keel_pagecache *cache);
-/* Keep the free list full: evict clean pages in batches (second chance) until target frames are
- * free or a round found nothing. Returns the number of free frames. Any thread. */
+/* Keep the free lists full: evict clean pages in batches (second chance) until `target` units are
+ * free for each page size in use, or a round found nothing. Returns how many units are free. A unit
+ * is the cache's page_bytes. Any thread. */
 KEEL_PUBLIC uint32_t keel_pagecache_evict(struct keel_pagecache *cache, uint32_t target);
 /* From now on pages with a larger LSN are not served (KEEL_EPOISON) nor written. */
 KEEL_PUBLIC void keel_pagecache_poison(struct keel_pagecache *cache, keel_lsn durable);
 
 struct keel_pagecache_stats {
-    uint64_t frames, free, dirty, writing, fixed;
+    uint64_t frames, free, dirty, writing, fixed; /* units: the cache's page_bytes */
     /* hits: fixes and optimistic reads */
     uint64_t hits, misses, reads, writes, pages_written, evictions, checksum_errors, log_waits;
 };

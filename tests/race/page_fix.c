@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/prng.h"
+#include "tests/support/space.h"
 #include "tests/support/tmpdir.h"
 
 #define PAGE    4096u
@@ -225,7 +226,7 @@ static void open_all(struct keel_ctx *ctx, const char *path)
     options.arena = arena;
     rc = keel_pagecache_open(&options, &cache);
     KEEL_ASSERT(rc == 0);
-    rc = keel_space_open(cache, 1, device, PAGES, PAGES, &space);
+    rc = space_open(cache, 1, device, 0, PAGES, PAGES, &space);
     KEEL_ASSERT(rc == 0);
 }
 

@@ -2,10 +2,11 @@
  * Everything at once in one cache that is far too small: pages fixed and changed, read ahead and
  * scanned, evicted, written back and flushed, while spaces are opened, truncated and dropped.
  *
- * Each worker has a space of its own that it fills, checks, truncates and drops, over and over, and
- * between that adds to counters in a space that all share. Beside them one thread evicts and dumps,
- * one writes back with a log that is never behind, one scans the shared space through streams. At
- * the end the counters in the shared space are the number of additions, and no frame is missing.
+ * Each worker has a space of its own, of its own page size, that it fills, checks, truncates and
+ * drops, over and over, and between that adds to counters in a space that all share. Beside them
+ * one thread evicts and dumps, one writes back with a log that is never behind, one scans the
+ * shared space through streams. At the end the counters in the shared space are the number of
+ * additions, and no frame is missing.
  *
  * KEEL_SECONDS=N: go on for so long instead of a few rounds.
  */
@@ -21,6 +22,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/prng.h"
+#include "tests/support/space.h"
 #include "tests/support/tmpdir.h"
 
 #define PAGE    4096u
@@ -116,7 +118,7 @@ static void one_life(struct keel_ctx *ctx, unsigned worker, struct prng *prng, u
     struct keel_space *space;
     struct keel_page page;
     keel_pageno kept = prng_below(prng, PAGES);
-    int rc = keel_space_open(cache, 10 + worker, devices[worker], PAGES, PAGES, &space);
+    int rc = space_open(cache, 10 + worker, devices[worker], PAGE << worker, PAGES, PAGES, &space);
 
     KEEL_ASSERT(rc == 0);
     fill(ctx, space, stamp);
@@ -236,22 +238,22 @@ static void open_all(struct keel_ctx *ctx, const struct tmpdir *dir)
     struct keel_pagecache_options options = KEEL_PAGECACHE_OPTIONS_DEFAULT;
     char name[16], path[600];
 
-    on_device.create_bytes = PAGES * PAGE;
     for (unsigned i = 0; i < WORKERS + 1; i++) {
+        on_device.create_bytes = PAGES * PAGE << (i < WORKERS ? i : 0);
         snprintf(name, sizeof(name), "pages%u", i);
         int rc = keel_device_open(ctx, tmpdir_join(dir, name, path, sizeof(path)), &on_device, NULL,
                                   &devices[i]);
         KEEL_ASSERT(rc == 0);
     }
     options.cache_bytes = FRAMES * PAGE;
-    options.write_bytes_max = 4 * PAGE;
+    options.write_bytes_max = 8 * PAGE;
     options.writes_max = 4;
     int rc = keel_arena_create(keel_pagecache_arena_bytes(&options), &arena);
     KEEL_ASSERT(rc == 0);
     options.arena = arena;
     rc = keel_pagecache_open(&options, &cache);
     KEEL_ASSERT(rc == 0);
-    rc = keel_space_open(cache, 1, devices[WORKERS], PAGES, PAGES, &common);
+    rc = space_open(cache, 1, devices[WORKERS], 0, PAGES, PAGES, &common);
     KEEL_ASSERT(rc == 0);
     fill(ctx, common, 0);
 }

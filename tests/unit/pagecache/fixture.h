@@ -14,6 +14,7 @@
 #include <keel/sim.h>
 
 #include "pagecache/cache.h"
+#include "tests/support/space.h"
 
 #define PAGE 4096u
 #define USER (PAGE - KEEL_PAGE_HEADER_BYTES)
@@ -67,7 +68,8 @@ static inline void fixture_write_failed(void *arg, int error, uint32_t space, ke
 }
 
 /* frames in the cache, pages in the space; the log starts out durable for ever. */
-static inline void fixture_open(struct fixture *f, uint32_t frames, keel_pageno pages)
+static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_pageno pages,
+                                       uint32_t write_bytes_max)
 {
     struct keel_sim_options sim = KEEL_SIM_OPTIONS_DEFAULT;
     struct keel_ctx_options ctx = KEEL_CTX_OPTIONS_DEFAULT;
@@ -84,7 +86,7 @@ static inline void fixture_open(struct fixture *f, uint32_t frames, keel_pageno 
     device.create_bytes = pages * PAGE;
     cr_assert_eq(keel_device_open(f->ctx, "pages", &device, NULL, &f->device), 0);
     options.cache_bytes = (uint64_t)frames * PAGE;
-    options.write_bytes_max = 8 * PAGE;
+    options.write_bytes_max = write_bytes_max;
     options.writes_max = 4;
     options.log_durable = fixture_log;
     options.write_failed = fixture_write_failed;
@@ -92,7 +94,12 @@ static inline void fixture_open(struct fixture *f, uint32_t frames, keel_pageno 
     cr_assert_eq(keel_arena_create(keel_pagecache_arena_bytes(&options), &f->arena), 0);
     options.arena = f->arena;
     cr_assert_eq(keel_pagecache_open(&options, &f->cache), 0);
-    cr_assert_eq(keel_space_open(f->cache, 1, f->device, pages, 2 * pages, &f->space), 0);
+    cr_assert_eq(space_open(f->cache, 1, f->device, 0, pages, 2 * pages, &f->space), 0);
+}
+
+static inline void fixture_open(struct fixture *f, uint32_t frames, keel_pageno pages)
+{
+    fixture_open_writes(f, frames, pages, 8 * PAGE);
 }
 
 static inline void fixture_close(struct fixture *f)

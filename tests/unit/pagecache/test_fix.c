@@ -545,7 +545,7 @@ static void real_open(void)
     cr_assert_eq(keel_arena_create(keel_pagecache_arena_bytes(&options), &r.arena), 0);
     options.arena = r.arena;
     cr_assert_eq(keel_pagecache_open(&options, &r.cache), 0);
-    cr_assert_eq(keel_space_open(r.cache, 1, r.device, 64, 64, &r.space), 0);
+    cr_assert_eq(space_open(r.cache, 1, r.device, 0, 64, 64, &r.space), 0);
 }
 
 static void real_close(void)

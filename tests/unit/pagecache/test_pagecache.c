@@ -75,11 +75,11 @@ Test(pagecache, space_ids_are_one_to_65535_and_used_once)
     struct keel_space *space;
 
     fixture_open(&f, 16, 64);
-    cr_assert_eq(keel_space_open(f.cache, 0, f.device, 1, 1, &space), KEEL_EOPTION);
-    cr_assert_eq(keel_space_open(f.cache, 65536, f.device, 1, 1, &space), KEEL_EOPTION);
-    cr_assert_eq(keel_space_open(f.cache, 1, f.device, 1, 1, &space), KEEL_EOPTION);
-    cr_assert_eq(keel_space_open(f.cache, 2, f.device, 2, 1, &space), KEEL_EOPTION);
-    cr_assert_eq(keel_space_open(f.cache, 65535, f.device, 1, 1, &space), 0);
+    cr_assert_eq(space_open(f.cache, 0, f.device, 0, 1, 1, &space), KEEL_EOPTION);
+    cr_assert_eq(space_open(f.cache, 65536, f.device, 0, 1, 1, &space), KEEL_EOPTION);
+    cr_assert_eq(space_open(f.cache, 1, f.device, 0, 1, 1, &space), KEEL_EOPTION);
+    cr_assert_eq(space_open(f.cache, 2, f.device, 0, 2, 1, &space), KEEL_EOPTION);
+    cr_assert_eq(space_open(f.cache, 65535, f.device, 0, 1, 1, &space), 0);
     cr_assert_eq(keel_space_id(space), 65535);
     fixture_close(&f);
 }
@@ -94,7 +94,7 @@ Test(pagecache, spaces_keep_their_pages_apart)
     fixture_open(&f, 16, 64);
     device.create_bytes = 8 * PAGE;
     cr_assert_eq(keel_device_open(f.ctx, "other", &device, NULL, &other), 0);
-    cr_assert_eq(keel_space_open(f.cache, 2, other, 8, 8, &space), 0);
+    cr_assert_eq(space_open(f.cache, 2, other, 0, 8, 8, &space), 0);
     fixture_make(&f, 3, 11, 100);
     cr_assert_eq(keel_page_fix(f.ctx, space, 3, KEEL_FIX_NEW, 0, NULL, &page), 0);
     memset(page.data, 22, page.len);

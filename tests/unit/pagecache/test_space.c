@@ -22,7 +22,7 @@ static struct keel_space *second_space(struct keel_device **ret_device)
 
     options.create_bytes = 64 * PAGE;
     cr_assert_eq(keel_device_open(f.ctx, "second", &options, NULL, ret_device), 0);
-    cr_assert_eq(keel_space_open(f.cache, 2, *ret_device, 64, 64, &space), 0);
+    cr_assert_eq(space_open(f.cache, 2, *ret_device, 0, 64, 64, &space), 0);
     return space;
 }
 
@@ -114,7 +114,7 @@ Test(space, dropped_leaves_its_id_and_its_memory_to_the_next)
     keel_space_drop(second);
     cr_assert_eq(fixture_stats(&f).free, 16);
 
-    cr_assert_eq(keel_space_open(f.cache, 2, device, 64, 64, &again), 0);
+    cr_assert_eq(space_open(f.cache, 2, device, 0, 64, 64, &again), 0);
     cr_assert_eq(again, second);
     cr_assert_eq(stats_of(again).pages_written, 0);
     keel_space_drop(again);

@@ -1,0 +1,122 @@
+/*
+ * Cutting a slab anew.
+ *
+ * There is one clock for pages of all sizes. Its hand, on the way for a frame of one size, visits
+ * the slabs of the others too, and takes one of which half of the pages have had their second
+ * chance: so memory goes where it is used. A size of which nothing can go (it has no slab yet, or
+ * all of its pages are fixed or changed) gets one in the second round at the latest.
+ *
+ * Who changes a slab first takes every frame in it, off the free list or by evicting its page, as
+ * everybody takes frames; from then on nobody else can reach them, since no word and no list has
+ * them. What was taken before one could not be had goes to the free list.
+ *
+ * An optimistic reader may still be reading the memory (peek.c). The word of its page is gone by
+ * now, and whoever reads that page into the same frame again bumps the frame's version.
+ */
+#include "pagecache/slab.h"
+
+#include "pagecache/evict.h"
+
+/* What stands in the way of cutting a slab anew, without latches: a guess. */
+struct look {
+    uint32_t frames;
+    uint32_t warm; /* pages that the clock would leave in */
+    bool busy;     /* one is fixed, changed, on its way or a stream's */
+};
+
+static void look_at(struct keel_frame *frame, enum pc_slab_want want, struct look *look)
+{
+    uint64_t value;
+
+    look->frames++;
+    if (atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE) {
+        look->busy = true;
+        return;
+    }
+    if (pc_frame_state(frame) == PC_FRAME_FREE)
+        return;
+    pc_word *word = pc_frame_evictable(frame, &value);
+    if (!word || want == PC_SLAB_FREE) {
+        look->busy = true;
+        return;
+    }
+    uint64_t next = value;
+    if (want == PC_SLAB_COLD && !pc_policy_visit(&next)) {
+        look->warm++;
+        /* A failed exchange leaves the mark to the next visit. */
+        atomic_compare_exchange_strong_explicit(word, &value, next, memory_order_relaxed,
+                                                memory_order_relaxed);
+    }
+}
+
+static void put_taken(struct keel_pagecache *cache, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        if (pc_frame_order(&cache->frames[i]) != PC_ORDER_PART)
+            pc_frame_put(cache, &cache->frames[i]);
+    }
+}
+
+/* Every frame of the slab, each FREE then; false: one could not be had. */
+static bool take_all(struct keel_pagecache *cache, uint32_t first)
+{
+    for (uint32_t i = first; i < first + cache->slab_units; i++) {
+        struct keel_frame *frame = &cache->frames[i];
+        if (pc_frame_order(frame) == PC_ORDER_PART || pc_frame_take_free(cache, frame) ||
+            pc_frame_evict(cache, frame, true))
+            continue;
+        put_taken(cache, first, i);
+        return false;
+    }
+    return true;
+}
+
+uint32_t pc_slab_change(struct keel_pagecache *cache, uint32_t first, uint32_t order,
+                        enum pc_slab_want want)
+{
+    uint32_t units = cache->slab_units;
+    struct look look = {0};
+
+    KEEL_ASSERT(pc_slab_starts(cache, first) && 1u << order <= units);
+    if (pc_frame_order(&cache->frames[first]) == order)
+        return 0;
+    for (uint32_t i = first; i < first + units; i++) {
+        if (pc_frame_order(&cache->frames[i]) != PC_ORDER_PART)
+            look_at(&cache->frames[i], want, &look);
+    }
+    if (look.busy || 2 * look.warm > look.frames || !take_all(cache, first))
+        return 0;
+
+    for (uint32_t i = 0; i < units; i++)
+        atomic_store_explicit(&cache->frames[first + i].order,
+                              i % (1u << order) == 0 ? (uint8_t)order : PC_ORDER_PART,
+                              memory_order_relaxed);
+    put_taken(cache, first, first + units);
+    return units >> order;
+}
+
+/* First unit of the slab in which the next free frame of the order lies, or UINT32_MAX. */
+static uint32_t slab_of_free(struct keel_pagecache *cache, uint32_t order)
+{
+    if (atomic_load_explicit(&cache->free_count[order], memory_order_relaxed) == 0)
+        return UINT32_MAX;
+
+    lock_acquire(&cache->free_lock);
+    struct list *link = list_head(&cache->free[order]);
+    uint32_t index = link ? container_of(link, struct keel_frame, free_link)->index : UINT32_MAX;
+    lock_release(&cache->free_lock);
+    return link ? index - index % cache->slab_units : UINT32_MAX;
+}
+
+uint32_t pc_slab_spare(struct keel_pagecache *cache, uint32_t order)
+{
+    for (uint32_t other = 0; other < PC_ORDERS; other++) {
+        uint32_t first = other != order ? slab_of_free(cache, other) : UINT32_MAX;
+        if (first == UINT32_MAX || !pc_slab_starts(cache, first))
+            continue;
+        uint32_t got = pc_slab_change(cache, first, order, PC_SLAB_FREE);
+        if (got > 0)
+            return got;
+    }
+    return 0;
+}
