@@ -222,6 +222,7 @@ static void cache_options(struct keel_store *store, struct keel_pagecache_option
         .size = sizeof(*ret),
         .page_bytes = store->config.page_bytes,
         .cache_bytes = store->config.cache_bytes,
+        .cache_bytes_max = store->config.cache_bytes_max,
         .arena = store->arena,
         .log_durable = log_durable,
         .write_failed = write_failed,

@@ -81,6 +81,7 @@ static void fill(const struct keel_options *options, struct store_config *config
         .space_bytes = or_default(options->space_bytes, DEFAULT_SPACE_BYTES),
         .space_bytes_max = or_default(options->space_bytes_max, DEFAULT_SPACE_BYTES_MAX),
         .cache_bytes = or_default(options->cache_bytes, DEFAULT_CACHE_BYTES),
+        .cache_bytes_max = options->cache_bytes_max,
         .tx_bytes = options->tx_bytes,
         .checkpoint_bytes = options->checkpoint_bytes,
         .inflight_max = options->inflight_max,
@@ -112,6 +113,7 @@ static int check_values(const struct store_config *config, struct keel_err_info 
         {"space_bytes", config->space_bytes, SPACE_PAGES_MIN * page, TIB * 1024, page},
         {"space_bytes_max", config->space_bytes_max, config->space_bytes, TIB * 1024, page},
         {"cache_bytes", config->cache_bytes, CACHE_PAGES_MIN * page, TIB * 16, 1},
+        {"cache_bytes_max", config->cache_bytes_max, 0, TIB * 16, 1},
         {"tx_bytes", config->tx_bytes, 0, config->log_bytes / 2, 1},
         {"checkpoint_bytes", config->checkpoint_bytes, 0, config->log_bytes, 1},
         {"inflight_max", config->inflight_max, 0, INFLIGHT_MAX, 1},
@@ -135,6 +137,8 @@ static int check_pairs(struct store_config *config, struct keel_err_info *info)
     if (config->batch_bytes_max > config->log_buffer_bytes / 2)
         return refuse(info, "batch_bytes_max", config->batch_bytes_max);
 
+    if (config->cache_bytes_max > 0 && config->cache_bytes_max < config->cache_bytes)
+        return refuse(info, "cache_bytes_max", config->cache_bytes_max);
     if ((config->method == KEEL_METHOD_SIM) != (config->sim != NULL))
         return refuse(info, "sim", config->method);
     if (config->sim && config->background != KEEL_MANUAL)

@@ -186,6 +186,8 @@ static void fill_cache(struct keel_store *store)
 
     keel_pagecache_counters(store->cache, &cache);
     set(row, KEEL_STAT_cache_frames, cache.frames);
+    set(row, KEEL_STAT_cache_frames_max, cache.frames_max);
+    set(row, KEEL_STAT_cache_leaving_frames, cache.leaving);
     set(row, KEEL_STAT_cache_free_frames, cache.free);
     set(row, KEEL_STAT_cache_dirty_frames, cache.dirty);
     set(row, KEEL_STAT_cache_hits, cache.hits);

@@ -37,8 +37,10 @@ static int tick_checkpoint(struct keel_store *store, struct keel_ctx *ctx,
 /* Evict ahead of need, and when that does not give enough, write dirty pages back. */
 static int tick_frames(struct keel_store *store, struct keel_ctx *ctx)
 {
-    uint32_t target = (uint32_t)(store->config.cache_bytes / store->config.page_bytes) / FREE_SHARE;
+    struct keel_pagecache_stats stats;
 
+    keel_pagecache_counters(store->cache, &stats);
+    uint32_t target = (uint32_t)stats.frames / FREE_SHARE;
     if (target == 0)
         target = 1;
     if (keel_pagecache_evict(store->cache, target) >= target)

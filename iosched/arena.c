@@ -4,7 +4,9 @@
  * A number is an index into the buffer table of every ring of the process, so a chunk needs no map
  * from ring to index. Rings register chunks by themselves when they first transfer from them.
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -80,11 +82,21 @@ int keel_arena_create(size_t bytes, struct keel_arena **ret)
 
 static void forget(struct keel_ctx *ctx, const void *arg)
 {
-    if (!ctx->method->forget_arena)
+    if (!ctx->method->forget_chunks)
         return;
     lock_acquire(&ctx->submit);
-    ctx->method->forget_arena(ctx, arg);
+    ctx->method->forget_chunks(ctx, arg);
     lock_release(&ctx->submit);
+}
+
+/* Every ring of the process forgets count chunks from number first on. */
+static void forget_everywhere(const struct keel_arena *arena, uint32_t first, uint32_t count)
+{
+    const struct ios_chunks chunks = {.arena = arena, .first = first, .count = count};
+
+    ios_registry_lock();
+    ios_registry_each(forget, &chunks);
+    ios_registry_unlock();
 }
 
 void keel_arena_destroy(struct keel_arena *arena)
@@ -93,9 +105,7 @@ void keel_arena_destroy(struct keel_arena *arena)
         return;
 
     if (arena->chunk_count > 0) {
-        ios_registry_lock();
-        ios_registry_each(forget, arena);
-        ios_registry_unlock();
+        forget_everywhere(arena, arena->chunk_first, arena->chunk_count);
         give_numbers_back(arena->chunk_first, arena->chunk_count);
     }
     mem_unmap(arena->base, arena->bytes);
@@ -114,6 +124,30 @@ void *keel_arena_alloc(struct keel_arena *arena, size_t bytes)
     arena->used += bytes;
     KEEL_ASSERT(arena->used <= arena->bytes);
     return at;
+}
+
+size_t keel_arena_used(const struct keel_arena *arena)
+{
+    return arena->used;
+}
+
+size_t keel_arena_chunk_bytes(const struct keel_arena *arena)
+{
+    return arena->chunk_bytes;
+}
+
+int keel_arena_release(struct keel_arena *arena, size_t offset, size_t bytes)
+{
+    KEEL_ASSERT(bytes <= arena->used && offset <= arena->used - bytes);
+    KEEL_ASSERT(offset % arena->chunk_bytes == 0);
+    KEEL_ASSERT(bytes % arena->chunk_bytes == 0 || offset + bytes == arena->used);
+    size_t kept = offset > 0 ? IOS_CHUNK_OVERLAP : 0;
+    if (bytes <= kept)
+        return 0;
+    if (arena->chunk_count > 0)
+        forget_everywhere(arena, arena->chunk_first + (uint32_t)(offset / arena->chunk_bytes),
+                          (uint32_t)((bytes + arena->chunk_bytes - 1) / arena->chunk_bytes));
+    return madvise(arena->base + offset + kept, bytes - kept, MADV_DONTNEED) == 0 ? 0 : -errno;
 }
 
 int32_t ios_arena_chunk(const struct keel_arena *arena, const void *buf)

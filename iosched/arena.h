@@ -32,6 +32,12 @@ struct keel_arena {
     size_t used;
 };
 
+/* Some of an arena's chunks, by their numbers. */
+struct ios_chunks {
+    const struct keel_arena *arena;
+    uint32_t first, count;
+};
+
 /* Number of the chunk in which buf lies, or -1. */
 int32_t ios_arena_chunk(const struct keel_arena *arena, const void *buf);
 

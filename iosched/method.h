@@ -61,6 +61,8 @@ struct ios_files {
                 void *arg);
 };
 
+struct ios_chunks; /* arena.h */
+
 struct ios_method {
     const char *name; /* "uring", "nvme", "sync", "sim" */
 
@@ -102,7 +104,7 @@ struct ios_method {
     int (*admit)(struct keel_ctx *ctx, const struct keel_device *device);
     /* Drop what was registered; nothing of it is in flight. Submit lock held. */
     void (*forget_device)(struct keel_ctx *ctx, const struct keel_device *device);
-    void (*forget_arena)(struct keel_ctx *ctx, const struct keel_arena *arena);
+    void (*forget_chunks)(struct keel_ctx *ctx, const struct ios_chunks *chunks);
 };
 
 extern const struct ios_method ios_method_uring;

@@ -170,5 +170,5 @@ const struct ios_method ios_method_nvme = {
     .raw_cancel = uring_loop_raw_cancel,
     .admit = uring_loop_admit,
     .forget_device = uring_loop_forget_device,
-    .forget_arena = uring_loop_forget_arena,
+    .forget_chunks = uring_loop_forget_chunks,
 };

@@ -606,13 +606,13 @@ void uring_loop_forget_device(struct keel_ctx *ctx, const struct keel_device *de
         uring_ring_forget_file(&method->data, device);
 }
 
-void uring_loop_forget_arena(struct keel_ctx *ctx, const struct keel_arena *arena)
+void uring_loop_forget_chunks(struct keel_ctx *ctx, const struct ios_chunks *chunks)
 {
     struct uring_method *method = ctx->method_data;
 
-    size_t bytes = uring_ring_forget_buffers(&method->sync, arena);
+    size_t bytes = uring_ring_forget_buffers(&method->sync, chunks);
     if (atomic_load_explicit(&method->data_open, memory_order_relaxed))
-        bytes += uring_ring_forget_buffers(&method->data, arena);
+        bytes += uring_ring_forget_buffers(&method->data, chunks);
     KEEL_ASSERT(bytes <= ctx->path.registered_bytes);
     ctx->path.registered_bytes -= bytes;
 }

@@ -150,6 +150,6 @@ int uring_loop_raw(struct keel_ctx *ctx, struct keel_raw *raw);
 void uring_loop_raw_cancel(struct keel_ctx *ctx, struct keel_raw *raw);
 int uring_loop_admit(struct keel_ctx *ctx, const struct keel_device *device);
 void uring_loop_forget_device(struct keel_ctx *ctx, const struct keel_device *device);
-void uring_loop_forget_arena(struct keel_ctx *ctx, const struct keel_arena *arena);
+void uring_loop_forget_chunks(struct keel_ctx *ctx, const struct ios_chunks *chunks);
 
 #endif

@@ -307,18 +307,18 @@ int uring_ring_add_buffer(struct uring_ring *ring, const struct keel_arena *aren
     return rc;
 }
 
-size_t uring_ring_forget_buffers(struct uring_ring *ring, const struct keel_arena *arena)
+size_t uring_ring_forget_buffers(struct uring_ring *ring, const struct ios_chunks *chunks)
 {
     struct iovec none = {0};
     struct iovec range;
     size_t bytes = 0;
 
-    for (uint32_t i = 0; i < arena->chunk_count; i++) {
-        uint32_t id = arena->chunk_first + i;
+    for (uint32_t i = 0; i < chunks->count; i++) {
+        uint32_t id = chunks->first + i;
         if (ring->buffers[id] == URING_REGISTERED) {
             int rc = io_uring_register_buffers_update_tag(&ring->io, id, &none, NULL, 1);
             KEEL_ASSERT(rc == 1);
-            ios_arena_chunk_range(arena, id, &range.iov_base, &range.iov_len);
+            ios_arena_chunk_range(chunks->arena, id, &range.iov_base, &range.iov_len);
             bytes += range.iov_len;
         }
         ring->buffers[id] = URING_UNKNOWN;

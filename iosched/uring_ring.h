@@ -210,6 +210,6 @@ static inline enum uring_table_state uring_ring_buffer(const struct uring_ring *
 int uring_ring_add_buffer(struct uring_ring *ring, const struct keel_arena *arena, uint32_t id,
                           size_t *ret_bytes);
 /* Returns how many bytes were registered. */
-size_t uring_ring_forget_buffers(struct uring_ring *ring, const struct keel_arena *arena);
+size_t uring_ring_forget_buffers(struct uring_ring *ring, const struct ios_chunks *chunks);
 
 #endif

@@ -52,11 +52,23 @@ struct keel_pagecache {
     _Atomic uint64_t *versions;
     uint32_t unit_shift;         /* of the smallest page; all numbers of frames count units of it */
     _Atomic keel_lsn poison_lsn; /* pages above are not served; KEEL_LSN_MAX; only goes down */
-    uint32_t frame_count;
+    uint32_t frames_max;
     uint32_t slab_units; /* of the largest page there can be; 1 when the unit is that */
     uint32_t chunk_units;
     struct keel_pagecache_options options;
     size_t frames_bytes;
+    size_t data_at; /* of data in the arena */
+
+    /*
+     * Atomic; changed by resize.c alone, one thread at a time. Frames below frame_count are in use,
+     * those from there up to frames_seen are on their way out: nobody takes them any more, but
+     * there may be pages in them. Who looks at every page looks at frames_seen; release: the new
+     * frames first.
+     */
+    _Atomic uint32_t frame_count;
+    _Atomic uint32_t frames_seen;
+    _Atomic bool resizing;
+    uint32_t frames_begun; /* under `resizing`: so many were ever in use */
 
     /* atomic; relaxed where nothing else is said */
     _Atomic uint32_t evict_hand;
@@ -110,6 +122,9 @@ struct keel_space {
     _Atomic keel_pageno pages;
     _Atomic uint64_t reads, pages_written, checksum_errors;
 };
+
+/* Set up frames first to end - 1, which were never in use: FREE, of one unit, on no list. */
+void pc_frames_begin(struct keel_pagecache *cache, uint32_t first, uint32_t end);
 
 /* The page that a frame holds: header and user part. */
 static inline char *pc_frame_page(const struct keel_pagecache *cache, uint32_t index)

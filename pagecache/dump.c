@@ -82,7 +82,7 @@ uint32_t keel_pagecache_dump(struct keel_pagecache *cache,
 {
     struct dump dump = {.line = line, .arg = arg};
 
-    for (uint32_t i = 0; i < cache->frame_count; i++)
+    for (uint32_t i = 0; i < cache->frames_seen; i++)
         dump_frame(&dump, &cache->frames[i]);
     struct write writes[WRITES_SHOWN];
     uint32_t count = writes_in_flight(cache, writes);

@@ -70,8 +70,13 @@ void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame)
     atomic_store_explicit(&frame->space, NULL, memory_order_relaxed);
     lock_acquire(&cache->free_lock);
     KEEL_ASSERT(!list_linked(&frame->free_link));
-    list_push_head(&cache->free[order], &frame->free_link);
-    atomic_fetch_add_explicit(&cache->free_count[order], 1, memory_order_relaxed);
+    if (frame->index < cache->frame_count) {
+        list_push_head(&cache->free[order], &frame->free_link);
+        atomic_fetch_add_explicit(&cache->free_count[order], 1, memory_order_relaxed);
+    } else {
+        /* release: pairs with resize.c */
+        atomic_store_explicit(&frame->ring, PC_RING_GONE, memory_order_release);
+    }
     lock_release(&cache->free_lock);
 }
 
@@ -105,18 +110,24 @@ void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc
     empty(frame, word, from);
 
     /* A ring's frame goes back to its ring, which looks for it. release: pairs with reclaim. */
-    uint32_t was = atomic_exchange_explicit(&frame->ring, PC_RING_RETURNED, memory_order_acq_rel);
-    if (was == PC_RING_NONE) {
-        atomic_store_explicit(&frame->ring, PC_RING_NONE, memory_order_relaxed);
+    uint32_t owned = PC_RING_OWNED;
+    if (!atomic_compare_exchange_strong_explicit(&frame->ring, &owned, PC_RING_RETURNED,
+                                                 memory_order_acq_rel, memory_order_acquire))
         pc_frame_put(cache, frame);
-    }
 }
 
-/* Evict the page of a word that was seen as value, with a free latch. */
-static bool evict_seen(struct keel_frame *frame, pc_word *word, uint64_t value)
+/* Evict the page of a word that was seen as value, with a free latch, from a frame that is whose
+ * `ring` says. */
+static bool evict_seen(struct keel_frame *frame, pc_word *word, uint64_t value,
+                       enum pc_ring_state ring)
 {
     if (!pc_latch_exclusive(word, value, value & ~PC_LATCH_MASK))
         return false;
+    /* While the word is ours no ring can take the frame. */
+    if (atomic_load_explicit(&frame->ring, memory_order_relaxed) != ring) {
+        pc_unlatch_exclusive(word);
+        return false;
+    }
 
     /* The word names the frame and is ours: from here on the state cannot leave CLEAN or FAILED. */
     enum pc_frame_state state = pc_frame_state(frame);
@@ -144,12 +155,23 @@ pc_word *pc_frame_evictable(const struct keel_frame *frame, uint64_t *ret_value)
     return latch == 0 || latch == PC_LATCH_BAD ? word : NULL;
 }
 
-bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame, bool hot)
+bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame)
 {
     uint64_t value;
     pc_word *word = pc_frame_evictable(frame, &value);
 
-    if (!word || (!hot && !pc_policy_used_once(value)) || !evict_seen(frame, word, value))
+    if (!word || !evict_seen(frame, word, value, PC_RING_NONE))
+        return false;
+    pc_count(&cache->evictions, 1);
+    return true;
+}
+
+bool pc_frame_evict_own(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    uint64_t value;
+    pc_word *word = pc_frame_evictable(frame, &value);
+
+    if (!word || !pc_policy_used_once(value) || !evict_seen(frame, word, value, PC_RING_OWNED))
         return false;
     pc_count(&cache->evictions, 1);
     return true;
@@ -176,7 +198,7 @@ static uint32_t visit(struct keel_pagecache *cache, struct keel_frame *frame, ui
                                                 memory_order_relaxed);
         return 0;
     }
-    if (!evict_seen(frame, word, value))
+    if (!evict_seen(frame, word, value, PC_RING_NONE))
         return 0;
     pc_count(&cache->evictions, 1);
     pc_frame_put(cache, frame);
@@ -274,10 +296,12 @@ static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache, ui
     uint64_t errors = atomic_load(&cache->write_errors);
     int written = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, 0, true);
 
-    if (keel_pagecache_wait_any(cache)) {
-        /* Nobody may go round for ever on a device that refuses writes. */
-        return atomic_load(&cache->write_errors) == errors ? 0 : atomic_load(&cache->write_error);
-    }
+    bool waited = keel_pagecache_wait_any(cache);
+    /* Nobody may go round for ever on a device that refuses writes. */
+    if (atomic_load(&cache->write_errors) != errors)
+        return atomic_load(&cache->write_error);
+    if (waited)
+        return 0;
     struct survey survey = look_around(cache, order);
     if (survey.reading) {
         pc_read_wait(cache, survey.reading);

@@ -35,11 +35,12 @@ pc_word *pc_frame_evictable(const struct keel_frame *frame, uint64_t *ret_value)
 /* This frame, off the free list; false: it is not on it. */
 bool pc_frame_take_free(struct keel_pagecache *cache, struct keel_frame *frame);
 
-/*
- * Evict the page in this frame, which is the caller's then, FREE. False: it is fixed, changed or on
- * its way; or, unless `hot`, the clock knows of a second use.
- */
-bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame, bool hot);
+/* Evict the page in this frame, which is the caller's then, FREE. False: it is fixed, changed or on
+ * its way, or the frame is a stream's. */
+bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame);
+
+/* The same for the ring whose frame it is, unless the clock knows of a second use of the page. */
+bool pc_frame_evict_own(struct keel_pagecache *cache, struct keel_frame *frame);
 
 /* Units that are free, in frames of any order. */
 uint32_t pc_free_units(const struct keel_pagecache *cache);

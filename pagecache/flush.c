@@ -331,6 +331,7 @@ static keel_lsn collect(struct flush *flush)
     keel_lsn lsn_max = 0;
 
     /* No more than there is room for: what the hand has passed it sees again a round later. */
+    uint32_t frames = cache->frames_seen;
     uint64_t room = (uint64_t)idle * cache->chunk_units;
     flush->full = idle == 0;
     flush->seed_count = 0;
@@ -338,7 +339,7 @@ static keel_lsn collect(struct flush *flush)
            room > 0) {
         flush->visits--;
         uint32_t at = atomic_fetch_add_explicit(&cache->write_hand, 1, memory_order_relaxed);
-        struct keel_frame *frame = &cache->frames[at % cache->frame_count];
+        struct keel_frame *frame = &cache->frames[at % frames];
         if (!wanted(flush, frame))
             continue;
 
@@ -508,7 +509,7 @@ int keel_pagecache_writeback(struct keel_ctx *ctx, struct keel_pagecache *cache,
         .cache = cache,
         .below = below,
         .budget = pages_max ? pages_max : UINT32_MAX,
-        .visits = cache->frame_count,
+        .visits = cache->frames_seen,
         .wait_log = wait_log,
     };
 
@@ -523,7 +524,7 @@ int pc_flush_space(struct keel_ctx *ctx, struct keel_space *space, keel_lsn belo
         .space = space,
         .below = below,
         .budget = UINT32_MAX,
-        .visits = space->cache->frame_count,
+        .visits = space->cache->frames_seen,
         .wait_log = true,
     };
 
@@ -619,7 +620,7 @@ keel_lsn keel_pagecache_rec_lsn_min(struct keel_pagecache *cache)
 {
     keel_lsn min = KEEL_LSN_MAX;
 
-    for (uint32_t i = 0; i < cache->frame_count; i++) {
+    for (uint32_t i = 0; i < cache->frames_seen; i++) {
         keel_lsn lsn = pc_frame_rec_lsn(&cache->frames[i]);
         if (lsn < min)
             min = lsn;

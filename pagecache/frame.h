@@ -54,8 +54,8 @@ enum pc_frame_state {
         PC_FRAME_STATE_COUNT
 };
 
-/* Whose a frame is; ring.c. */
-enum pc_ring_state { PC_RING_NONE = 0, PC_RING_OWNED, PC_RING_RETURNED };
+/* Whose a frame is; ring.c. GONE: nobody's, taken out of the cache (resize.c). */
+enum pc_ring_state { PC_RING_NONE = 0, PC_RING_OWNED, PC_RING_RETURNED, PC_RING_GONE };
 
 #define PC_ORDERS     5u   /* page sizes of a cache: its unit, times 2, 4, 8, 16 */
 #define PC_ORDER_PART 255u /* not the first unit of a frame */

@@ -63,6 +63,9 @@ static bool valid(const struct keel_pagecache_options *options)
     if (options->cache_bytes / page_bytes < PC_FRAMES_MIN ||
         options->cache_bytes / page_bytes > INT32_MAX)
         return false;
+    if (options->cache_bytes_max > 0 && (options->cache_bytes_max < options->cache_bytes ||
+                                         options->cache_bytes_max / page_bytes > INT32_MAX))
+        return false;
     if (options->write_bytes_max < page_bytes || options->write_bytes_max > KEEL_IO_BYTES_MAX ||
         options->write_bytes_max % page_bytes != 0)
         return false;
@@ -71,14 +74,22 @@ static bool valid(const struct keel_pagecache_options *options)
     return options->writes_max >= 1 && options->writes_max <= WRITES_MAX;
 }
 
+static uint64_t frames_max(const struct keel_pagecache_options *full)
+{
+    uint64_t bytes = full->cache_bytes_max ? full->cache_bytes_max : full->cache_bytes;
+
+    return bytes / full->page_bytes;
+}
+
 uint64_t keel_pagecache_arena_bytes(const struct keel_pagecache_options *options)
 {
     struct keel_pagecache_options full = with_defaults(options);
 
     if (!valid(&full))
         return 0;
-    return full.cache_bytes / full.page_bytes * full.page_bytes +
-           (uint64_t)full.write_bytes_max * full.writes_max;
+    /* Of a cache that is resized, a slab may begin where a chunk of the arena does. */
+    return frames_max(&full) * full.page_bytes + (uint64_t)full.write_bytes_max * full.writes_max +
+           (full.cache_bytes_max ? KEEL_PAGE_BYTES_MAX : 0);
 }
 
 /* ---------------------------------------------------------------- open and close */
@@ -96,9 +107,9 @@ static void chunks_init(struct keel_pagecache *cache, char *copies)
     }
 }
 
-static void frames_init(struct keel_pagecache *cache)
+void pc_frames_begin(struct keel_pagecache *cache, uint32_t first, uint32_t end)
 {
-    for (uint32_t i = 0; i < cache->frame_count; i++) {
+    for (uint32_t i = first; i < end; i++) {
         struct keel_frame *frame = &cache->frames[i];
         pc_frame_init(frame, i);
         frame->io = (struct keel_io){
@@ -109,8 +120,15 @@ static void frames_init(struct keel_pagecache *cache)
             .done = pc_read_done,
             .user = frame,
         };
-        list_push_tail(&cache->free[0], &frame->free_link);
     }
+}
+
+static void frames_init(struct keel_pagecache *cache)
+{
+    pc_frames_begin(cache, 0, cache->frame_count);
+    cache->frames_begun = cache->frame_count;
+    for (uint32_t i = 0; i < cache->frame_count; i++)
+        list_push_tail(&cache->free[0], &cache->frames[i].free_link);
     atomic_init(&cache->free_count[0], cache->frame_count);
 }
 
@@ -132,7 +150,7 @@ static int take_memory(struct keel_pagecache *cache, char **ret_copies)
 {
     uint32_t writes = cache->options.writes_max;
 
-    cache->versions = mem_alloc(cache->frame_count * sizeof(*cache->versions));
+    cache->versions = mem_alloc(cache->frames_max * sizeof(*cache->versions));
     cache->chunks = mem_alloc(writes * sizeof(*cache->chunks));
     cache->chunk_frames =
         mem_alloc((size_t)writes * cache->chunk_units * sizeof(*cache->chunk_frames));
@@ -149,8 +167,13 @@ static int take_memory(struct keel_pagecache *cache, char **ret_copies)
         keel_arena_alloc(cache->options.arena, (size_t)writes * cache->options.write_bytes_max);
     if (!*ret_copies)
         return -ENOMEM;
+    size_t over = keel_arena_used(cache->options.arena) % KEEL_PAGE_BYTES_MAX;
+    if (cache->options.cache_bytes_max && over > 0 &&
+        !keel_arena_alloc(cache->options.arena, KEEL_PAGE_BYTES_MAX - over))
+        return -ENOMEM;
+    cache->data_at = keel_arena_used(cache->options.arena);
     cache->data =
-        keel_arena_alloc(cache->options.arena, (size_t)cache->frame_count << cache->unit_shift);
+        keel_arena_alloc(cache->options.arena, (size_t)cache->frames_max << cache->unit_shift);
     return cache->data ? 0 : -ENOMEM;
 }
 
@@ -168,10 +191,12 @@ int keel_pagecache_open(const struct keel_pagecache_options *options, struct kee
         return -ENOMEM;
     cache->options = full;
     cache->unit_shift = (uint32_t)__builtin_ctz(full.page_bytes);
+    cache->frames_max = (uint32_t)frames_max(&full);
     cache->frame_count = (uint32_t)(full.cache_bytes / full.page_bytes);
+    cache->frames_seen = cache->frame_count;
     cache->slab_units = KEEL_PAGE_BYTES_MAX / full.page_bytes;
     cache->chunk_units = full.write_bytes_max / full.page_bytes;
-    cache->frames_bytes = cache->frame_count * sizeof(struct keel_frame);
+    cache->frames_bytes = cache->frames_max * sizeof(struct keel_frame);
 
     char *copies;
     int rc = take_memory(cache, &copies);
@@ -203,7 +228,7 @@ void keel_pagecache_close(struct keel_ctx *ctx, struct keel_pagecache *cache)
     /* Progress: each of these is in flight and driven by the wait; nobody starts new ones. */
     while (keel_pagecache_wait_any(cache))
         ;
-    for (uint32_t i = 0; i < cache->frame_count; i++) {
+    for (uint32_t i = 0; i < cache->frames_seen; i++) {
         struct keel_frame *frame = &cache->frames[i];
         uint64_t value;
 
@@ -259,6 +284,8 @@ void keel_pagecache_counters(struct keel_pagecache *cache, struct keel_pagecache
 {
     struct keel_pagecache_stats stats = {
         .frames = cache->frame_count,
+        .frames_max = cache->frames_max,
+        .leaving = cache->frames_seen - cache->frame_count,
         .free = pc_free_units(cache),
         .dirty = atomic_load(&cache->dirty_units),
         .reads = atomic_load(&cache->reads),
@@ -282,7 +309,7 @@ void keel_pagecache_stats(struct keel_pagecache *cache, struct keel_pagecache_st
 
     keel_pagecache_counters(cache, &stats);
     stats.dirty = 0;
-    for (uint32_t i = 0; i < cache->frame_count; i++)
+    for (uint32_t i = 0; i < cache->frames_seen; i++)
         count_frame(&stats, &cache->frames[i]);
     *ret = stats;
 }

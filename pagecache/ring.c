@@ -23,6 +23,12 @@
 #include "pagecache/fix.h"
 #include "pagecache/slab.h"
 
+/* Does the group reach into frames that are on their way out of the cache? */
+static bool leaves(const struct pc_ring *ring, uint32_t first)
+{
+    return first + (ring->group_frames << ring->order) > ring->cache->frame_count;
+}
+
 static uint32_t group_size(uint32_t frames, uint32_t page_bytes)
 {
     uint32_t size = 1;
@@ -32,11 +38,11 @@ static uint32_t group_size(uint32_t frames, uint32_t page_bytes)
     return size;
 }
 
-uint32_t pc_ring_frames(const struct keel_pagecache *cache, uint32_t order)
+uint32_t pc_ring_frames(const struct keel_pagecache *cache, uint32_t units, uint32_t order)
 {
     uint32_t page_bytes = 1u << (cache->unit_shift + order);
     uint32_t most = PC_RING_BYTES_MAX / page_bytes;
-    uint32_t frames = cache->frame_count / 16 >> order;
+    uint32_t frames = units / 16 >> order;
 
     frames = frames < 2 ? 2 : frames;
     frames = frames < most ? frames : most;
@@ -47,7 +53,7 @@ uint32_t pc_ring_frames(const struct keel_pagecache *cache, uint32_t order)
 
 void pc_ring_init(struct pc_ring *ring, const struct keel_space *space)
 {
-    uint32_t frames = pc_ring_frames(space->cache, space->order);
+    uint32_t frames = pc_ring_frames(space->cache, space->cache->frame_count, space->order);
 
     *ring = (struct pc_ring){.cache = space->cache, .order = space->order};
     ring->group_frames = group_size(frames, pc_page_bytes(space));
@@ -62,7 +68,7 @@ void pc_ring_init(struct pc_ring *ring, const struct keel_space *space)
 /* The frame becomes the ring's, and empty. False: it is in use. */
 static bool take(struct keel_pagecache *cache, struct keel_frame *frame)
 {
-    if (pc_frame_take_free(cache, frame) || pc_frame_evict(cache, frame, true)) {
+    if (pc_frame_take_free(cache, frame) || pc_frame_evict(cache, frame)) {
         atomic_store_explicit(&frame->ring, PC_RING_OWNED, memory_order_relaxed);
         return true;
     }
@@ -153,7 +159,7 @@ static bool reclaim(struct pc_ring *ring, struct keel_frame *frame, bool publish
     uint32_t owned = PC_RING_OWNED;
     /* acquire: pairs with pc_frame_release, which has emptied it. */
     if (atomic_load_explicit(&frame->ring, memory_order_acquire) == PC_RING_OWNED) {
-        if (pc_frame_evict(cache, frame, false))
+        if (pc_frame_evict_own(cache, frame))
             return true;
         if (atomic_compare_exchange_strong_explicit(&frame->ring, &owned, PC_RING_NONE,
                                                     memory_order_acq_rel, memory_order_acquire))
@@ -183,6 +189,13 @@ static bool reclaim_group(struct pc_ring *ring, uint32_t first, uint32_t publish
     return false;
 }
 
+/* All frames of the group, the ring's and empty, go to the free list. */
+static void put_group(struct pc_ring *ring, uint32_t first)
+{
+    for (uint32_t i = 0; i < ring->group_frames; i++)
+        put(ring->cache, frame_at(ring, first, i));
+}
+
 void pc_ring_give_back(struct pc_ring *ring)
 {
     for (uint32_t g = 0; g < ring->group_count; g++) {
@@ -190,10 +203,8 @@ void pc_ring_give_back(struct pc_ring *ring)
         uint32_t first = ring->first[g];
 
         ring->first[g] = PC_NO_GROUP;
-        if (first == PC_NO_GROUP || !reclaim_group(ring, first, published))
-            continue;
-        for (uint32_t i = 0; i < ring->group_frames; i++)
-            put(ring->cache, frame_at(ring, first, i));
+        if (first != PC_NO_GROUP && reclaim_group(ring, first, published))
+            put_group(ring, first);
     }
     ring->used = ring->group_frames;
 }
@@ -208,6 +219,10 @@ static bool next_group(struct pc_ring *ring)
 
     if (first != PC_NO_GROUP && !reclaim_group(ring, first, ring->group_frames))
         ring->first[at] = first = PC_NO_GROUP;
+    if (first != PC_NO_GROUP && leaves(ring, first)) {
+        put_group(ring, first);
+        ring->first[at] = first = PC_NO_GROUP;
+    }
     if (first == PC_NO_GROUP)
         ring->first[at] = find_group(ring);
     ring->group = at;

@@ -23,9 +23,9 @@ struct pc_ring {
 };
 #define PC_NO_GROUP UINT32_MAX
 
-/* Frames of this order that a ring has; at least 2, at most a 16th of the cache or 4 MiB. Not more
- * of a larger order than of a smaller one. */
-uint32_t pc_ring_frames(const struct keel_pagecache *cache, uint32_t order);
+/* Frames of this order that a ring has in a cache of so many units; at least 2, at most a 16th of
+ * it or 4 MiB. Not more of a larger order than of a smaller one, nor in a smaller cache. */
+uint32_t pc_ring_frames(const struct keel_pagecache *cache, uint32_t units, uint32_t order);
 
 /* For pages of space; without frames, which are taken as they are needed. */
 void pc_ring_init(struct pc_ring *ring, const struct keel_space *space);

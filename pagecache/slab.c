@@ -49,23 +49,33 @@ static void look_at(struct keel_frame *frame, enum pc_slab_want want, struct loo
     }
 }
 
-static void put_taken(struct keel_pagecache *cache, uint32_t first, uint32_t end)
+/* Frames of the order from unit first up to end go to the free list. They may be taken and cut anew
+ * at once, so nothing is asked of a frame behind the one that is put. */
+static void put_taken(struct keel_pagecache *cache, uint32_t first, uint32_t end, uint32_t order)
 {
-    for (uint32_t i = first; i < end; i++) {
-        if (pc_frame_order(&cache->frames[i]) != PC_ORDER_PART)
-            pc_frame_put(cache, &cache->frames[i]);
-    }
+    for (uint32_t i = first; i < end; i += 1u << order)
+        pc_frame_put(cache, &cache->frames[i]);
 }
 
-/* Every frame of the slab, each FREE then; false: one could not be had. */
+static bool take(struct keel_pagecache *cache, uint32_t index)
+{
+    struct keel_frame *frame = &cache->frames[index];
+
+    return pc_frame_take_free(cache, frame) || pc_frame_evict(cache, frame);
+}
+
+/* Every frame of the slab, each FREE then; false: one could not be had. Who has the first knows how
+ * the slab is cut. */
 static bool take_all(struct keel_pagecache *cache, uint32_t first)
 {
-    for (uint32_t i = first; i < first + cache->slab_units; i++) {
-        struct keel_frame *frame = &cache->frames[i];
-        if (pc_frame_order(frame) == PC_ORDER_PART || pc_frame_take_free(cache, frame) ||
-            pc_frame_evict(cache, frame, true))
+    if (!take(cache, first))
+        return false;
+
+    uint32_t order = pc_frame_order(&cache->frames[first]);
+    for (uint32_t i = first + (1u << order); i < first + cache->slab_units; i += 1u << order) {
+        if (take(cache, i))
             continue;
-        put_taken(cache, first, i);
+        put_taken(cache, first, i, order);
         return false;
     }
     return true;
@@ -91,7 +101,7 @@ uint32_t pc_slab_change(struct keel_pagecache *cache, uint32_t first, uint32_t o
         atomic_store_explicit(&cache->frames[first + i].order,
                               i % (1u << order) == 0 ? (uint8_t)order : PC_ORDER_PART,
                               memory_order_relaxed);
-    put_taken(cache, first, first + units);
+    put_taken(cache, first, first + units, order);
     return units >> order;
 }
 

@@ -16,7 +16,7 @@ enum pc_slab_want {
 /* Is this the first unit of a slab that can be cut anew? */
 static inline bool pc_slab_starts(const struct keel_pagecache *cache, uint32_t index)
 {
-    return index % cache->slab_units == 0 && cache->frame_count - index >= cache->slab_units;
+    return index % cache->slab_units == 0 && index + cache->slab_units <= cache->frame_count;
 }
 
 /* Cut the slab that starts at this unit into frames of the order, which go to the free list: how

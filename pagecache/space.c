@@ -265,7 +265,7 @@ void keel_space_truncate(struct keel_space *space, keel_pageno pages)
         set_limit(space);
     }
     lock_release(&cache->space_lock);
-    for (uint32_t i = 0; i < cache->frame_count; i++)
+    for (uint32_t i = 0; i < cache->frames_seen; i++)
         discard_frame(space, &cache->frames[i], pages);
 }
 
@@ -294,7 +294,7 @@ static keel_lsn rec_lsn_end(const struct keel_space *space)
     struct keel_pagecache *cache = space->cache;
     keel_lsn end = 0;
 
-    for (uint32_t i = 0; i < cache->frame_count; i++) {
+    for (uint32_t i = 0; i < cache->frames_seen; i++) {
         struct keel_frame *frame = &cache->frames[i];
         if (atomic_load_explicit(&frame->space, memory_order_acquire) != space)
             continue;
@@ -312,7 +312,7 @@ static bool changed_below(const struct keel_space *space, keel_lsn end)
 {
     struct keel_pagecache *cache = space->cache;
 
-    for (uint32_t i = 0; i < cache->frame_count; i++) {
+    for (uint32_t i = 0; i < cache->frames_seen; i++) {
         struct keel_frame *frame = &cache->frames[i];
         if (atomic_load_explicit(&frame->space, memory_order_acquire) == space &&
             pc_frame_rec_lsn(frame) < end)
@@ -333,11 +333,11 @@ int keel_space_flush(struct keel_ctx *ctx, struct keel_space *space)
     while (changed_below(space, end)) {
         uint64_t errors = atomic_load(&cache->write_errors);
         int rc = pc_flush_space(ctx, space, end);
-        if (keel_pagecache_wait_any(cache)) {
-            if (atomic_load(&cache->write_errors) != errors)
-                return atomic_load(&cache->write_error);
+        bool waited = keel_pagecache_wait_any(cache);
+        if (atomic_load(&cache->write_errors) != errors)
+            return atomic_load(&cache->write_error);
+        if (waited)
             continue;
-        }
         if (rc < 0)
             return rc;
         if (rc == 0)
@@ -357,7 +357,7 @@ void keel_space_stats(struct keel_space *space, struct keel_space_stats *ret)
         .pages_written = atomic_load_explicit(&space->pages_written, memory_order_relaxed),
         .checksum_errors = atomic_load_explicit(&space->checksum_errors, memory_order_relaxed),
     };
-    for (uint32_t i = 0; i < cache->frame_count; i++) {
+    for (uint32_t i = 0; i < cache->frames_seen; i++) {
         struct keel_frame *frame = &cache->frames[i];
         uint64_t value;
         if (!word_beyond(frame, space, 0, &value))

@@ -40,7 +40,7 @@ struct keel_stream {
 
 int pc_streams_init(struct keel_pagecache *cache)
 {
-    uint32_t capacity = pc_ring_frames(cache, 0);
+    uint32_t capacity = pc_ring_frames(cache, cache->frames_max, 0);
 
     list_init(&cache->streams_idle);
     cache->streams = mem_alloc(PC_STREAMS_MAX * sizeof(*cache->streams));

@@ -56,6 +56,9 @@ struct keel_options {
     uint64_t space_bytes;     /* at creation: first size of pages.keel; 0 = 16 MiB */
     uint64_t space_bytes_max; /* 0 = 1 TiB */
     uint64_t cache_bytes;     /* at least 16 pages; 0 = 64 MiB */
+    uint64_t cache_bytes_max; /* keel_pagecache_resize of keel_store_cache goes up to that; 0 = it
+                               * is not resized. A transaction may have half of cache_bytes in
+                               * pages all the same: KEEL_EFULL when a smaller cache has no room */
     uint64_t tx_bytes;        /* log credit of one transaction unless it says otherwise; 0 = 64 KiB,
                                * or an eighth of the log if that is less */
     uint64_t checkpoint_bytes; /* checkpoint after this much log; 0 = a third of the log */

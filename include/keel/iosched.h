@@ -319,6 +319,18 @@ KEEL_PUBLIC void keel_arena_destroy(struct keel_arena *arena);
 /* Cut bytes (rounded up to KEEL_BLOCK_BYTES, zeroed) from the arena; never given back. NULL when it
  * is spent. One thread at a time. */
 KEEL_PUBLIC void *keel_arena_alloc(struct keel_arena *arena, size_t bytes);
+/* Bytes that were cut from it so far, and of one of its chunks, which lie from its beginning on. */
+KEEL_PUBLIC size_t keel_arena_used(const struct keel_arena *arena);
+KEEL_PUBLIC size_t keel_arena_chunk_bytes(const struct keel_arena *arena);
+/*
+ * Give the memory of whole chunks back to the system: each ring forgets them first, since a
+ * registered buffer that lost its memory would go on writing the old pages. The addresses stay the
+ * arena's and may be used again. offset, bytes: multiples of keel_arena_chunk_bytes, but that the
+ * end may be keel_arena_used. The first KEEL_IO_BYTES_MAX bytes stay, unless offset is 0: they are
+ * registered with the chunk before too. No request refers to the rest. Any thread. 0 or -errno.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_arena_release(struct keel_arena *arena, size_t offset,
+                                                   size_t bytes);
 
 /* ---------------------------------------------------------------- requests */
 

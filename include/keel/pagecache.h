@@ -29,6 +29,7 @@ struct keel_pagecache_options {
     uint32_t size;
     uint32_t page_bytes;      /* of the smallest pages; 4096 to 65536, power of two; 0 = 4096 */
     uint64_t cache_bytes;     /* frames; at least 16 pages; 0 = 64 MiB */
+    uint64_t cache_bytes_max; /* keel_pagecache_resize goes up to that; 0 = it is not resized */
     struct keel_arena *arena; /* frames and write buffers come from here */
     /* Of one merged write; at most KEEL_IO_BYTES_MAX. 0: that, or less in a small cache, but
      * 128 KiB at least. */
@@ -56,6 +57,22 @@ struct keel_pagecache_options {
 KEEL_PUBLIC uint64_t keel_pagecache_arena_bytes(const struct keel_pagecache_options *options);
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_pagecache_open(const struct keel_pagecache_options *options,
                                                     struct keel_pagecache **ret);
+/*
+ * Resize to about cache_bytes: by whole chunks of the arena, the least that is not less, and at
+ * most cache_bytes_max. Allocates nothing: address space for all there can be was reserved at open.
+ * Shrinking forgets the pages of the last chunks, which are written first when they were changed;
+ * waits for who has one fixed (the caller none), for reads and writes in flight; and gives the
+ * memory back, once every ring has forgotten it. Owner thread of ctx; blocks. Errors:
+ *   KEEL_EOPTION  the cache was opened without cache_bytes_max, or would not hold 16 pages of each
+ *                 page size in use
+ *   KEEL_EBUSY    a stream has frames there, which it gives up as it goes on or is closed; or
+ *                 another thread resizes
+ *   the error of a write or of the log, -errno
+ * After an error in shrinking nobody takes those frames any more (`leaving` in the statistics) and
+ * calling again goes on; or growing takes them back.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int
+keel_pagecache_resize(struct keel_ctx *ctx, struct keel_pagecache *cache, uint64_t cache_bytes);
 /* No page is fixed, no other thread is inside; reads and writes in flight are waited for; dirty
  * pages are dropped. */
 KEEL_PUBLIC void keel_pagecache_close(struct keel_ctx *ctx, struct keel_pagecache *cache);
@@ -274,6 +291,7 @@ KEEL_PUBLIC void keel_pagecache_poison(struct keel_pagecache *cache, keel_lsn du
 
 struct keel_pagecache_stats {
     uint64_t frames, free, dirty, writing, fixed; /* units: the cache's page_bytes */
+    uint64_t frames_max, leaving; /* what resizing can reach; what it has still to take out */
     /* hits: fixes and optimistic reads */
     uint64_t hits, misses, reads, writes, pages_written, evictions, checksum_errors, log_waits;
 };

@@ -77,6 +77,8 @@ X(log,   writes,                 COUNTER, "writes of the log that were handed to
 X(log,   syncs,                  COUNTER, "syncs of the log beside those that are part of a write") \
 X(log,   commits,                COUNTER, "waits for durability that were answered") \
 X(cache, frames,                 GAUGE,   "page frames") \
+X(cache, frames_max,             GAUGE,   "as many as resizing can reach") \
+X(cache, leaving_frames,         GAUGE,   "frames that resizing has still to take out") \
 X(cache, free_frames,            GAUGE,   "of them, free") \
 X(cache, dirty_frames,           GAUGE,   "of them, changed since they were written, or being written") \
 X(cache, hits,                   COUNTER, "pages that were found in memory; threads may lose a count to each other") \

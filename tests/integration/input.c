@@ -91,6 +91,7 @@ static const struct option_row option_rows[] = {
     ROW(space_bytes, 4096),
     ROW(space_bytes, 100000),
     ROW(space_bytes_max, 4096),
+    ROW(cache_bytes_max, 4096),
     ROW(cache_bytes, 4096),
     ROW(tx_bytes, (uint64_t)1 << 40),
     ROW(checkpoint_bytes, (uint64_t)1 << 40),

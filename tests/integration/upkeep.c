@@ -2,8 +2,10 @@
  * Goal: checkpoints, a full log, growth and the check of all pages, on every method.
  * Method: a log of 256 KiB fills after a few dozen whole pages, so these happen by themselves.
  */
+#include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "tests/integration/fixture.h"
 
 static void fill_page(struct world *world, keel_pageno pageno, unsigned char byte)
@@ -265,6 +267,52 @@ static void larger_than_cache(struct world *world)
 Test(upkeep, a_store_larger_than_its_cache_keeps_every_page, .timeout = 120)
 {
     for_each_variant(larger_than_cache);
+}
+
+/* Resized in use, without an allocation, and what is in it stays. */
+static void resized(struct world *world)
+{
+    enum { PAGES = 1200 };
+    static keel_pageno pages[PAGES];
+    char text[16];
+
+    world->options.cache_bytes = 2u << 20;
+    world->options.cache_bytes_max = 8u << 20;
+    world->options.space_bytes_max = 16u << 20;
+    world_open(world);
+    struct keel_pagecache *cache = keel_store_cache(world->store);
+    struct keel_pagecache_stats stats;
+
+    for (unsigned i = 0; i < PAGES; i++) {
+        snprintf(text, sizeof(text), "page %u", i);
+        pages[i] = put_page(world, text);
+        if (i % 300 == 299) {
+            uint64_t before = mem_alloc_count();
+            mem_seal();
+            expect_ok(keel_pagecache_resize(world->ctx, cache, (i % 600 == 299 ? 8u : 2u) << 20));
+            mem_unseal();
+            if (world->method != KEEL_METHOD_SIM)
+                cr_assert_eq(mem_alloc_count(), before);
+        }
+    }
+    expect_ok(keel_pagecache_resize(world->ctx, cache, 1u << 20));
+    keel_pagecache_stats(cache, &stats);
+    cr_assert_lt(stats.frames, PAGES);
+    for (int again = 0; again < 2; again++) {
+        for (unsigned i = 0; i < PAGES; i++) {
+            snprintf(text, sizeof(text), "page %u", i);
+            expect_page(world, pages[i], text);
+        }
+        if (again == 0) {
+            world_close(world);
+            world_open(world);
+        }
+    }
+}
+
+Test(upkeep, cache_that_is_resized_in_use_loses_nothing, .timeout = 120)
+{
+    for_each_variant(resized);
 }
 
 static void large_pages(struct world *world)

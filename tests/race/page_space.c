@@ -1,12 +1,13 @@
 /*
  * Everything at once in one cache that is far too small: pages fixed and changed, read ahead and
- * scanned, evicted, written back and flushed, while spaces are opened, truncated and dropped.
+ * scanned, evicted, written back and flushed, while spaces are opened, truncated and dropped, and
+ * the cache is made larger and smaller.
  *
  * Each worker has a space of its own, of its own page size, that it fills, checks, truncates and
  * drops, over and over, and between that adds to counters in a space that all share. Beside them
  * one thread evicts and dumps, one writes back with a log that is never behind, one scans the
- * shared space through streams. At the end the counters in the shared space are the number of
- * additions, and no frame is missing.
+ * shared space through streams, one resizes. At the end the counters in the shared space are the
+ * number of additions, and no frame is missing.
  *
  * KEEL_SECONDS=N: go on for so long instead of a few rounds.
  */
@@ -26,18 +27,19 @@
 #include "tests/support/tmpdir.h"
 
 #define PAGE    4096u
-#define FRAMES  64u
-#define PAGES   48u /* of each space */
+#define FRAMES  512u
+#define PAGES   192u /* of each space */
 #define WORKERS 3u
-#define OTHERS  3u
-#define ROUNDS  40u
+#define OTHERS  4u
+#define MOST    1024u /* frames, when it is largest */
+#define ROUNDS  15u
 
 static struct keel_arena *arena;
 static struct keel_pagecache *cache;
 static struct keel_device *devices[WORKERS + 1];
 static struct keel_space *common;
 static _Atomic uint64_t lsn = 1000;
-static _Atomic uint64_t additions, drops;
+static _Atomic uint64_t additions, drops, resizes;
 static _Atomic unsigned working = WORKERS;
 static uint64_t until_ns; /* 0: ROUNDS */
 
@@ -178,7 +180,7 @@ static void *evict(void *arg)
         keel_pagecache_evict(cache, 8);
         keel_pagecache_dump(cache, no_line, NULL);
         keel_space_stats(common, &stats);
-        KEEL_ASSERT(stats.resident <= FRAMES);
+        KEEL_ASSERT(stats.resident <= MOST);
         keel_space_trim(common);
         sched_yield();
     }
@@ -230,6 +232,26 @@ static void *scan(void *arg)
     return NULL;
 }
 
+static void *resize(void *arg)
+{
+    struct keel_ctx *ctx = open_ctx();
+    bool large = false;
+
+    (void)arg;
+    while (atomic_load(&working) > 0) {
+        large = !large;
+        int rc = keel_pagecache_resize(ctx, cache, (large ? MOST : FRAMES) * PAGE);
+        /* The scan has frames there. */
+        KEEL_ASSERT(rc == 0 || rc == KEEL_EBUSY);
+        atomic_fetch_add(&resizes, rc == 0);
+        sched_yield();
+    }
+    int rc = keel_pagecache_resize(ctx, cache, MOST * PAGE);
+    KEEL_ASSERT(rc == 0);
+    keel_ctx_close(ctx);
+    return NULL;
+}
+
 /* ---------------------------------------------------------------- the run */
 
 static void open_all(struct keel_ctx *ctx, const struct tmpdir *dir)
@@ -246,6 +268,7 @@ static void open_all(struct keel_ctx *ctx, const struct tmpdir *dir)
         KEEL_ASSERT(rc == 0);
     }
     options.cache_bytes = FRAMES * PAGE;
+    options.cache_bytes_max = MOST * PAGE;
     options.write_bytes_max = 8 * PAGE;
     options.writes_max = 4;
     int rc = keel_arena_create(keel_pagecache_arena_bytes(&options), &arena);
@@ -272,16 +295,17 @@ static void check_all(struct keel_ctx *ctx)
     KEEL_ASSERT(sum == atomic_load(&additions));
     keel_space_drop(common);
     keel_pagecache_stats(cache, &stats);
-    KEEL_ASSERT(stats.fixed == 0 && stats.dirty == 0 && stats.free == FRAMES);
-    printf("%llu additions, %llu spaces dropped, %llu reads, %llu pages written (%s)\n",
-           (unsigned long long)sum, (unsigned long long)atomic_load(&drops),
-           (unsigned long long)stats.reads, (unsigned long long)stats.pages_written,
-           keel_ctx_path(ctx)->method);
+    KEEL_ASSERT(stats.fixed == 0 && stats.dirty == 0 && stats.free == MOST);
+    printf(
+        "%llu additions, %llu spaces dropped, %llu resizes, %llu reads, %llu pages written (%s)\n",
+        (unsigned long long)sum, (unsigned long long)atomic_load(&drops),
+        (unsigned long long)atomic_load(&resizes), (unsigned long long)stats.reads,
+        (unsigned long long)stats.pages_written, keel_ctx_path(ctx)->method);
 }
 
 int main(void)
 {
-    static void *(*const others[OTHERS])(void *) = {evict, write_back, scan};
+    static void *(*const others[OTHERS])(void *) = {evict, write_back, scan, resize};
     static unsigned index[WORKERS];
     pthread_t thread[WORKERS + OTHERS];
     const char *seconds = getenv("KEEL_SECONDS");

@@ -273,6 +273,42 @@ Test(uring, registers_files_and_buffers_and_forgets_them)
     fixture_close(&f);
 }
 
+/* A registered buffer whose memory is taken away goes on writing the old pages. */
+Test(uring, chunk_that_was_released_transfers_what_is_there_now)
+{
+    struct fixture f;
+
+    if (!fixture_has_uring("released"))
+        return;
+    fixture_open_method(&f, KEEL_METHOD_URING);
+    keel_arena_destroy(f.arena);
+    cr_assert_eq(keel_arena_create(4u << 20, &f.arena), 0);
+    f.memory = keel_arena_alloc(f.arena, 4u << 20);
+    size_t chunk = keel_arena_chunk_bytes(f.arena), kept = KEEL_IO_BYTES_MAX;
+    uint8_t *old = f.memory;
+
+    f.memory += chunk + kept; /* in the second chunk, behind what stays */
+    memset(f.memory, 'a', BLOCK);
+    struct keel_io io = fixture_io(&f, KEEL_OP_WRITE, 0, 1, 0);
+    cr_assert_eq(fixture_run(&f, &io), 0);
+    uint64_t registered = keel_ctx_path(f.ctx)->registered_bytes;
+    cr_assert_eq(keel_arena_release(f.arena, chunk, chunk), 0);
+    if (registered > 0)
+        cr_assert_eq(keel_ctx_path(f.ctx)->registered_bytes, 0);
+    cr_assert_eq(f.memory[0], 0, "the memory was given back");
+    memset(f.memory, 'b', BLOCK);
+    io = fixture_io(&f, KEEL_OP_WRITE, 0, 1, 0);
+    cr_assert_eq(fixture_run(&f, &io), 0);
+
+    memset(f.memory, 0, BLOCK);
+    io = fixture_io(&f, KEEL_OP_READ, 0, 1, 0);
+    io.buf = old;
+    cr_assert_eq(fixture_run(&f, &io), 0);
+    cr_assert_eq(old[0], 'b');
+    cr_assert_eq(old[BLOCK - 1], 'b');
+    fixture_close(&f);
+}
+
 Test(uring, uses_plain_opcodes_when_told_to)
 {
     struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;

@@ -343,7 +343,7 @@ TABLE_TEST(sizes, stream_reads_pages_of_each_size_side_by_side, sizes)
     keel_ctx_stats(f.ctx, &after);
     cr_assert_eq(want, 100);
     cr_assert_lt(after.reads - before.reads, 100, "%s", row->label);
-    uint32_t ring = pc_ring_frames(f.cache, space->order) << space->order;
+    uint32_t ring = pc_ring_frames(f.cache, 8 * FRAMES, space->order) << space->order;
     cr_assert_geq(stats_of(small).resident + ring, 400, "the scan took no more than its ring");
     close_all();
 }

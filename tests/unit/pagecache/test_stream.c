@@ -117,7 +117,7 @@ Test(stream, reads_ahead_but_not_beyond_its_ring)
     for (int i = 0; i < 100; i++)
         cr_assert_gt(next_first(stream, &got), 0);
     cr_assert_gt(walk.named, 101);
-    cr_assert_leq(walk.named, 100 + pc_ring_frames(f.cache, 0) + 1);
+    cr_assert_leq(walk.named, 100 + pc_ring_frames(f.cache, FRAMES, 0) + 1);
     keel_stream_close(stream);
     fixture_close(&f);
 }
@@ -136,7 +136,7 @@ Test(stream, leaves_in_the_cache_what_was_used_twice)
     uint64_t reads = fixture_stats(&f).reads;
     for (keel_pageno p = 0; p < hot; p++)
         cr_assert_gt(fixture_first(&f, p), 0);
-    cr_assert_leq(fixture_stats(&f).reads - reads, pc_ring_frames(f.cache, 0));
+    cr_assert_leq(fixture_stats(&f).reads - reads, pc_ring_frames(f.cache, FRAMES, 0));
     fixture_close(&f);
 }
 
