@@ -29,6 +29,9 @@
 #include "base/bug.h"
 #include "base/trace.h"
 
+#define LOOK_AHEAD 24u          /* frames whose memory is asked for ahead of the hand */
+#define KICK_BYTES (128u << 10) /* of copies that are queued before they are sent to the device */
+
 /* A changed page, and where it belongs. */
 struct seed {
     struct keel_space *space;
@@ -44,7 +47,8 @@ struct flush {
     keel_lsn below;
     uint32_t budget; /* pages that may still be started */
     uint32_t started;
-    uint32_t visits; /* frames that the hand may still pass */
+    uint32_t visits;       /* frames that the hand may still pass */
+    uint32_t staged_bytes; /* queued since the context was last kicked */
     bool wait_log;
     bool full;              /* no chunk, or no room in the queue of ctx */
     int error;              /* of the log or the queue; the first */
@@ -231,7 +235,7 @@ static void submit(struct flush *flush)
     list_push_tail(&cache->chunks_busy, &chunk->link);
     lock_release(&cache->pool_lock);
 
-    uint32_t count = chunk->count;
+    uint32_t count = chunk->count, bytes = chunk->io.len_bytes;
     TRACE(PAGE_WRITE, chunk->frames[0], NULL, chunk->io.offset_bytes, chunk->io.len_bytes, 0);
     int rc = keel_io_submit(flush->ctx, &chunk->io);
     if (rc != 0) {
@@ -242,6 +246,13 @@ static void submit(struct flush *flush)
     }
     flush->started += count;
     pc_count(&cache->writes, 1);
+
+    /* The device works on these while the next ones are copied. */
+    flush->staged_bytes += bytes;
+    if (flush->staged_bytes >= KICK_BYTES) {
+        flush->staged_bytes = 0;
+        keel_ctx_kick(flush->ctx);
+    }
 }
 
 /* ---------------------------------------------------------------- the log (P1) */
@@ -322,7 +333,37 @@ static void sort_seeds(struct seed *seeds, uint32_t count)
     }
 }
 
-/* Let the hand collect changed frames, sorted by place. Returns the largest LSN among them. */
+/* A seed for this frame, if it is to be written. Returns its LSN, or 0. */
+static keel_lsn add_seed(struct flush *flush, const struct keel_frame *frame)
+{
+    struct seed *seed = &flush->seeds[flush->seed_count];
+
+    if (!wanted(flush, frame))
+        return 0;
+    seed->space = atomic_load_explicit(&frame->space, memory_order_acquire);
+    seed->pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
+    seed->lsn = atomic_load_explicit(&frame->page_lsn, memory_order_relaxed);
+    if (!seed->space || seed->pageno >= seed->space->table.pages_max)
+        return 0; /* it changed hands this moment */
+    flush->seed_count++;
+    return seed->lsn;
+}
+
+/* How many frames the hand may take at once, each of which may be a seed of the largest page. */
+static uint32_t run_of(const struct keel_pagecache *cache, uint32_t seeds, uint64_t room)
+{
+    uint32_t orders = atomic_load_explicit(&cache->orders, memory_order_relaxed);
+    uint64_t fit = orders ? room >> (31 - __builtin_clz(orders)) : room;
+
+    return fit < seeds ? (fit > 0 ? (uint32_t)fit : 1) : seeds;
+}
+
+/*
+ * Let the hand collect changed frames, sorted by place. Returns the largest LSN among them.
+ * The hand takes as many frames at once as there are seeds to be had, so that none is passed over
+ * for want of room, and asks for the memory of those ahead: a checkpoint looks at every frame, and
+ * none of them is in the processor's caches.
+ */
 static keel_lsn collect(struct flush *flush)
 {
     struct keel_pagecache *cache = flush->cache;
@@ -330,30 +371,29 @@ static keel_lsn collect(struct flush *flush)
     uint32_t idle = atomic_load_explicit(&cache->idle_count, memory_order_relaxed);
     keel_lsn lsn_max = 0;
 
+    if (most > PC_SEEDS_MAX)
+        most = PC_SEEDS_MAX;
     /* No more than there is room for: what the hand has passed it sees again a round later. */
     uint32_t frames = cache->frames_seen;
     uint64_t room = (uint64_t)idle * cache->chunk_units;
     flush->full = idle == 0;
     flush->seed_count = 0;
-    while (flush->visits > 0 && flush->seed_count < PC_SEEDS_MAX && flush->seed_count < most &&
-           room > 0) {
-        flush->visits--;
-        uint32_t at = atomic_fetch_add_explicit(&cache->write_hand, 1, memory_order_relaxed);
-        struct keel_frame *frame = &cache->frames[at % frames];
-        if (!wanted(flush, frame))
-            continue;
-
-        struct seed *seed = &flush->seeds[flush->seed_count];
-        seed->space = atomic_load_explicit(&frame->space, memory_order_acquire);
-        seed->pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
-        seed->lsn = atomic_load_explicit(&frame->page_lsn, memory_order_relaxed);
-        if (!seed->space || seed->pageno >= seed->space->table.pages_max)
-            continue; /* it changed hands this moment */
-        if (seed->lsn > lsn_max)
-            lsn_max = seed->lsn;
-        flush->seed_count++;
-        uint64_t units = UINT64_C(1) << seed->space->order;
-        room -= room < units ? room : units;
+    while (flush->visits > 0 && flush->seed_count < most && room > 0) {
+        uint32_t run = run_of(cache, most - flush->seed_count, room);
+        if (run > flush->visits)
+            run = flush->visits;
+        flush->visits -= run;
+        uint32_t at = atomic_fetch_add_explicit(&cache->write_hand, run, memory_order_relaxed);
+        for (uint32_t end = at + run; at != end; at++) {
+            const struct keel_frame *frame = &cache->frames[at % frames];
+            __builtin_prefetch(&cache->frames[(at + LOOK_AHEAD) % frames]);
+            keel_lsn lsn = add_seed(flush, frame);
+            if (lsn == 0)
+                continue;
+            lsn_max = lsn > lsn_max ? lsn : lsn_max;
+            uint64_t units = UINT64_C(1) << flush->seeds[flush->seed_count - 1].space->order;
+            room -= room < units ? room : units;
+        }
     }
     sort_seeds(flush->seeds, flush->seed_count);
     return lsn_max;
@@ -496,7 +536,7 @@ static int write_some(struct flush *flush)
             write_run(flush, &flush->seeds[i]);
         atomic_fetch_sub(&cache->sweepers, 1);
     }
-    if (flush->started > 0)
+    if (flush->staged_bytes > 0)
         keel_ctx_kick(flush->ctx);
     return flush->started > 0 ? (int)flush->started : flush->error;
 }
@@ -508,7 +548,7 @@ int keel_pagecache_writeback(struct keel_ctx *ctx, struct keel_pagecache *cache,
         .ctx = ctx,
         .cache = cache,
         .below = below,
-        .budget = pages_max ? pages_max : UINT32_MAX,
+        .budget = pages_max ? pages_max : cache->options.writes_max * cache->chunk_units,
         .visits = cache->frames_seen,
         .wait_log = wait_log,
     };

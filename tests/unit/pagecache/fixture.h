@@ -29,8 +29,9 @@ struct fixture {
 
     /* the log */
     keel_lsn durable;
-    keel_lsn asked; /* largest LSN that was asked for without waiting */
-    uint32_t waits; /* blocking calls */
+    keel_lsn asked;    /* largest LSN that was asked for without waiting */
+    uint64_t asked_at; /* writes that the device had taken by then */
+    uint32_t waits;    /* blocking calls */
     int log_error;
 
     /* write_failed */
@@ -52,8 +53,11 @@ static inline int fixture_log(void *arg, keel_lsn lsn, bool wait)
         f->durable = lsn;
         return 0;
     }
-    if (lsn > f->asked)
+    if (lsn > f->asked) {
+        uint64_t syncs;
         f->asked = lsn;
+        keel_sim_counts(f->sim, "pages", &f->asked_at, &syncs);
+    }
     return KEEL_PENDING;
 }
 
@@ -67,9 +71,10 @@ static inline void fixture_write_failed(void *arg, int error, uint32_t space, ke
     f->failed_page = page;
 }
 
-/* frames in the cache, pages in the space; the log starts out durable for ever. */
+/* frames in the cache, pages in the space, merged writes of so many pages at most and in flight;
+ * the log starts out durable for ever. */
 static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_pageno pages,
-                                       uint32_t write_bytes_max)
+                                       uint32_t write_pages, uint32_t writes)
 {
     struct keel_sim_options sim = KEEL_SIM_OPTIONS_DEFAULT;
     struct keel_ctx_options ctx = KEEL_CTX_OPTIONS_DEFAULT;
@@ -86,8 +91,8 @@ static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_
     device.create_bytes = pages * PAGE;
     cr_assert_eq(keel_device_open(f->ctx, "pages", &device, NULL, &f->device), 0);
     options.cache_bytes = (uint64_t)frames * PAGE;
-    options.write_bytes_max = write_bytes_max;
-    options.writes_max = 4;
+    options.write_bytes_max = write_pages * PAGE;
+    options.writes_max = writes;
     options.log_durable = fixture_log;
     options.write_failed = fixture_write_failed;
     options.arg = f;
@@ -99,7 +104,7 @@ static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_
 
 static inline void fixture_open(struct fixture *f, uint32_t frames, keel_pageno pages)
 {
-    fixture_open_writes(f, frames, pages, 8 * PAGE);
+    fixture_open_writes(f, frames, pages, 8, 4);
 }
 
 static inline void fixture_close(struct fixture *f)

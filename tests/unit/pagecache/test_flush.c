@@ -19,6 +19,24 @@ static uint64_t device_writes(void)
     return writes;
 }
 
+/* ---------------------------------------------------------------- how writes go out */
+
+/* The second lot of pages asks for the log when the first lot has been copied. */
+Test(flush, device_has_the_first_pages_while_the_next_ones_are_copied)
+{
+    fixture_open_writes(&f, 320, 320, 32, 12);
+    for (keel_pageno p = 0; p < 300; p++)
+        fixture_make(&f, p, 1, 100 + p);
+    uint64_t before = device_writes();
+    f.durable = 100 + 255;
+
+    cr_assert_eq(writeback(KEEL_LSN_MAX, 0, false), 256, "the log is durable for so many");
+    cr_assert_eq(f.asked, 100 + 299);
+    cr_assert_geq(f.asked_at, before + 4, "those before were on their way when it was asked");
+    fixture_wait(&f);
+    fixture_close(&f);
+}
+
 /* ---------------------------------------------------------------- the log comes first */
 
 Test(flush, page_is_not_written_before_the_log_is_durable_P1)

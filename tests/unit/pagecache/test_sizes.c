@@ -79,7 +79,7 @@ static void expect(struct keel_space *space, keel_pageno pageno, uint32_t versio
 
 static void open_cache(void)
 {
-    fixture_open_writes(&f, FRAMES, 400, 2 * KEEL_PAGE_BYTES_MAX);
+    fixture_open_writes(&f, FRAMES, 400, 2 * KEEL_PAGE_BYTES_MAX / PAGE, 4);
 }
 
 /* Pages of a space on the device, none in the cache. */
@@ -327,7 +327,7 @@ TABLE_TEST(sizes, stream_reads_pages_of_each_size_side_by_side, sizes)
     struct keel_page page;
     keel_pageno at = 0, want = 0;
 
-    fixture_open_writes(&f, 8 * FRAMES, 400, 2 * KEEL_PAGE_BYTES_MAX);
+    fixture_open_writes(&f, 8 * FRAMES, 400, 2 * KEEL_PAGE_BYTES_MAX / PAGE, 4);
     struct keel_space *small = add_space(4096, 400);
     struct keel_space *space = add_space(row->page_bytes, 100);
     fill(space);
