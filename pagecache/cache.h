@@ -86,6 +86,8 @@ struct keel_pagecache {
     struct lock free_lock;
     struct list free[PC_ORDERS];
     _Atomic uint32_t free_count[PC_ORDERS];
+    struct list young[PC_ORDERS]; /* frames of pages that came lately, in that order; policy.h */
+    _Atomic uint32_t young_units; /* of all of them; may be read without */
 
     /* under pool_lock (rank LEAF) */
     struct lock pool_lock;
@@ -176,7 +178,8 @@ static inline struct keel_io *pc_frame_io(struct keel_pagecache *cache,
 /* In the cache, or on the way. pageno: below pages_max. */
 static inline bool pc_resident(const struct keel_space *space, keel_pageno pageno)
 {
-    return atomic_load_explicit(&space->table.words[pageno], memory_order_relaxed) != 0;
+    return pc_word_resident(
+        atomic_load_explicit(&space->table.words[pageno], memory_order_relaxed));
 }
 
 /* The counters of this thread. */

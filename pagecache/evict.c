@@ -1,8 +1,14 @@
 /*
- * The free list, and the clock that fills it.
+ * The free list, and what fills it: the queue of the young, and the clock.
  *
- * Second chance in batches: the hand goes over the frames; policy.h says what it does to each. The
- * hit path stores nothing beyond the latch that it takes anyway.
+ * In batches; policy.h says which of the two gives the next frame and what becomes of a page that
+ * its turn has come to. The hit path stores nothing beyond the latch that it takes anyway.
+ *
+ * Who is in the queue? Each frame with a page whose word has YOUNG, but for one that a thread has
+ * taken out to look at. It is put in by who made the page resident, while it holds the latch, and
+ * taken out with the page (empty), both under free_lock; who puts one back looks at the word under
+ * that lock, and so either finds the page gone, or is before the one who takes the page away and
+ * will take the frame out.
  *
  * Who needs a frame and finds the list empty evicts a batch itself; with nothing but changed pages
  * left it writes some back and waits for any write or read in flight, on whatever context (I6).
@@ -18,6 +24,8 @@
 #include "pagecache/fix.h"
 #include "pagecache/flush.h"
 #include "pagecache/slab.h"
+
+#define YOUNG_TURNS 4u /* of young pages that queue again, for each frame that is wanted */
 
 /* Under free_lock. */
 static void unlist(struct keel_pagecache *cache, struct keel_frame *frame)
@@ -69,7 +77,7 @@ void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame)
 
     atomic_store_explicit(&frame->space, NULL, memory_order_relaxed);
     lock_acquire(&cache->free_lock);
-    KEEL_ASSERT(!list_linked(&frame->free_link));
+    KEEL_ASSERT(!list_linked(&frame->free_link) && !list_linked(&frame->young_link));
     if (frame->index < cache->frame_count) {
         list_push_head(&cache->free[order], &frame->free_link);
         atomic_fetch_add_explicit(&cache->free_count[order], 1, memory_order_relaxed);
@@ -89,8 +97,81 @@ uint32_t pc_free_units(const struct keel_pagecache *cache)
     return units;
 }
 
+/* ---------------------------------------------------------------- the young */
+
+/* Under free_lock. */
+static void young_link(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    if (list_linked(&frame->young_link))
+        return; /* put back by who had it out; the page is another one by now */
+    list_push_tail(&cache->young[pc_frame_order(frame)], &frame->young_link);
+    atomic_fetch_add_explicit(&cache->young_units, pc_frame_units(frame), memory_order_relaxed);
+}
+
+/* Under free_lock. */
+static void young_unlink(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    list_remove(&frame->young_link);
+    atomic_fetch_sub_explicit(&cache->young_units, pc_frame_units(frame), memory_order_relaxed);
+}
+
+uint64_t pc_come(const struct keel_pagecache *cache, const struct keel_frame *frame, uint64_t past)
+{
+    /* What comes into a stream's ring does not queue: the ring is its queue. */
+    if (atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE)
+        return 0;
+    return pc_policy_come(past, atomic_load_explicit(&cache->evictions, memory_order_relaxed),
+                          cache->frame_count);
+}
+
+void pc_young_put(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    lock_acquire(&cache->free_lock);
+    young_link(cache, frame);
+    lock_release(&cache->free_lock);
+}
+
+/* The first of the queue, out of it, or NULL. */
+static struct keel_frame *young_take(struct keel_pagecache *cache, uint32_t order)
+{
+    struct keel_frame *frame = NULL;
+
+    lock_acquire(&cache->free_lock);
+    struct list *link = list_head(&cache->young[order]);
+    if (link) {
+        frame = container_of(link, struct keel_frame, young_link);
+        young_unlink(cache, frame);
+    }
+    lock_release(&cache->free_lock);
+    return frame;
+}
+
+/* Back to the end; false: its page is no longer young or has left. */
+static bool young_put_back(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    uint64_t value;
+
+    lock_acquire(&cache->free_lock);
+    bool young = pc_frame_word(frame, &value) && (value & PC_WORD_YOUNG);
+    if (young)
+        young_link(cache, frame);
+    lock_release(&cache->free_lock);
+    return young;
+}
+
+static void young_drop(struct keel_pagecache *cache, struct keel_frame *frame)
+{
+    lock_acquire(&cache->free_lock);
+    if (list_linked(&frame->young_link))
+        young_unlink(cache, frame);
+    lock_release(&cache->free_lock);
+}
+
+/* ---------------------------------------------------------------- evicting */
+
 /* The page leaves the cache; the frame is the caller's. As pc_frame_release. */
-static void empty(struct keel_frame *frame, pc_word *word, enum pc_frame_state from)
+static void empty(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
+                  enum pc_frame_state from, uint64_t past)
 {
     uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
 
@@ -101,13 +182,15 @@ static void empty(struct keel_frame *frame, pc_word *word, enum pc_frame_state f
 
     frame->void_private = false;
     pc_frame_moved(frame, from, PC_FRAME_FREE);
-    pc_word_clear(word);
+    pc_word_clear(word, past);
+    if (value & PC_WORD_YOUNG)
+        young_drop(cache, frame);
 }
 
 void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
-                      enum pc_frame_state from)
+                      enum pc_frame_state from, uint64_t past)
 {
-    empty(frame, word, from);
+    empty(cache, frame, word, from, past);
 
     /* A ring's frame goes back to its ring, which looks for it. release: pairs with reclaim. */
     uint32_t owned = PC_RING_OWNED;
@@ -116,10 +199,19 @@ void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc
         pc_frame_put(cache, frame);
 }
 
+/* What the word of this page is after it was evicted. */
+static uint64_t past_of(const struct keel_pagecache *cache, uint64_t value)
+{
+    if (!(value & PC_WORD_YOUNG))
+        return 0;
+    return pc_policy_past(atomic_load_explicit(&cache->evictions, memory_order_relaxed),
+                          cache->frame_count);
+}
+
 /* Evict the page of a word that was seen as value, with a free latch, from a frame that is whose
  * `ring` says. */
-static bool evict_seen(struct keel_frame *frame, pc_word *word, uint64_t value,
-                       enum pc_ring_state ring)
+static bool evict_seen(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
+                       uint64_t value, enum pc_ring_state ring)
 {
     if (!pc_latch_exclusive(word, value, value & ~PC_LATCH_MASK))
         return false;
@@ -138,7 +230,8 @@ static bool evict_seen(struct keel_frame *frame, pc_word *word, uint64_t value,
     KEEL_DCHECK((state == PC_FRAME_FAILED) == (pc_word_latch(value) == PC_LATCH_BAD));
     TRACE(PAGE_EVICT, frame->index, NULL,
           atomic_load_explicit(&frame->pageno, memory_order_relaxed), 0, 0);
-    empty(frame, word, state);
+    empty(cache, frame, word, state, past_of(cache, value));
+    pc_count(&cache->evictions, 1);
     return true;
 }
 
@@ -160,10 +253,7 @@ bool pc_frame_evict(struct keel_pagecache *cache, struct keel_frame *frame)
     uint64_t value;
     pc_word *word = pc_frame_evictable(frame, &value);
 
-    if (!word || !evict_seen(frame, word, value, PC_RING_NONE))
-        return false;
-    pc_count(&cache->evictions, 1);
-    return true;
+    return word && evict_seen(cache, frame, word, value, PC_RING_NONE);
 }
 
 bool pc_frame_evict_own(struct keel_pagecache *cache, struct keel_frame *frame)
@@ -171,13 +261,40 @@ bool pc_frame_evict_own(struct keel_pagecache *cache, struct keel_frame *frame)
     uint64_t value;
     pc_word *word = pc_frame_evictable(frame, &value);
 
-    if (!word || !pc_policy_used_once(value) || !evict_seen(frame, word, value, PC_RING_OWNED))
-        return false;
-    pc_count(&cache->evictions, 1);
-    return true;
+    return word && pc_policy_used_once(value) &&
+           evict_seen(cache, frame, word, value, PC_RING_OWNED);
 }
 
-/* Visit one frame; how many of the order became free. */
+/* The turn of the first of the young. How many of the order became free; *turns: less one for a
+ * page that queues again, 0 when there is none. */
+static uint32_t visit_young(struct keel_pagecache *cache, uint32_t order, uint32_t *turns)
+{
+    struct keel_frame *frame = young_take(cache, order);
+    uint64_t value;
+
+    if (!frame) {
+        *turns = 0;
+        return 0;
+    }
+    pc_word *word = pc_frame_evictable(frame, &value);
+    if (word && (value & PC_WORD_YOUNG)) {
+        uint64_t next = value;
+        bool goes = pc_policy_visit_young(&next);
+        if (goes && evict_seen(cache, frame, word, value, PC_RING_NONE)) {
+            pc_frame_put(cache, frame);
+            return 1;
+        }
+        /* A failed or lost race leaves it to its next turn. */
+        if (!goes)
+            atomic_compare_exchange_strong_explicit(word, &value, next, memory_order_relaxed,
+                                                    memory_order_relaxed);
+    }
+    if (young_put_back(cache, frame))
+        --*turns;
+    return 0;
+}
+
+/* The clock visits one frame; how many of the order became free. */
 static uint32_t visit(struct keel_pagecache *cache, struct keel_frame *frame, uint32_t order)
 {
     uint64_t value;
@@ -189,7 +306,7 @@ static uint32_t visit(struct keel_pagecache *cache, struct keel_frame *frame, ui
     if (atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE)
         return 0;
     pc_word *word = pc_frame_evictable(frame, &value);
-    if (!word)
+    if (!word || (value & PC_WORD_YOUNG))
         return 0;
     uint64_t next = value;
     if (!pc_policy_visit(&next)) {
@@ -198,23 +315,42 @@ static uint32_t visit(struct keel_pagecache *cache, struct keel_frame *frame, ui
                                                 memory_order_relaxed);
         return 0;
     }
-    if (!evict_seen(frame, word, value, PC_RING_NONE))
+    if (!evict_seen(cache, frame, word, value, PC_RING_NONE))
         return 0;
-    pc_count(&cache->evictions, 1);
     pc_frame_put(cache, frame);
     return 1;
 }
 
+/* One round of the clock at most, and so many turns of young pages that stay so; how many became
+ * free, n if possible. */
+static uint32_t evict_round(struct keel_pagecache *cache, uint32_t order, uint32_t n,
+                            uint32_t turns)
+{
+    uint32_t frames = cache->frame_count, visits = frames, evicted = 0;
+
+    while (evicted < n) {
+        uint32_t young = atomic_load_explicit(&cache->young_units, memory_order_relaxed);
+        if (turns > 0 && (visits == 0 || pc_policy_young_first(young, frames))) {
+            evicted += visit_young(cache, order, &turns);
+        } else if (visits > 0) {
+            visits--;
+            uint32_t at = atomic_fetch_add_explicit(&cache->evict_hand, 1, memory_order_relaxed);
+            evicted += visit(cache, &cache->frames[at % frames], order);
+        } else {
+            break;
+        }
+    }
+    return evicted;
+}
+
 uint32_t pc_evict(struct keel_pagecache *cache, uint32_t order, uint32_t n)
 {
-    uint32_t evicted = 0;
-    uint64_t visits = 2 * (uint64_t)cache->frame_count;
-
     atomic_fetch_add(&cache->sweepers, 1);
-    for (uint64_t i = 0; i < visits && evicted < n; i++) {
-        uint32_t at = atomic_fetch_add_explicit(&cache->evict_hand, 1, memory_order_relaxed);
-        evicted += visit(cache, &cache->frames[at % cache->frame_count], order);
-    }
+    /* Changed pages queue until they are written, so not all of the young are looked at at first.
+     * A page may stay at its turn, then at the clock's, and goes at the next one. */
+    uint32_t evicted = evict_round(cache, order, n, YOUNG_TURNS * n);
+    for (uint32_t round = 1; round < 3 && evicted == 0; round++)
+        evicted = evict_round(cache, order, n, atomic_load(&cache->young_units));
     atomic_fetch_sub(&cache->sweepers, 1);
     return evicted;
 }

@@ -27,7 +27,13 @@ void pc_frame_put(struct keel_pagecache *cache, struct keel_frame *frame);
  * or READING, which it is in.
  */
 void pc_frame_release(struct keel_pagecache *cache, struct keel_frame *frame, pc_word *word,
-                      enum pc_frame_state from);
+                      enum pc_frame_state from, uint64_t past);
+
+/* What a page whose word is `past`, and that comes into this frame, is loaded with. */
+uint64_t pc_come(const struct keel_pagecache *cache, const struct keel_frame *frame, uint64_t past);
+
+/* The frame has the page of a word with YOUNG: into their queue. Any thread. */
+void pc_young_put(struct keel_pagecache *cache, struct keel_frame *frame);
 
 /* The word of a page that may be evicted, with a free latch, or NULL. */
 pc_word *pc_frame_evictable(const struct keel_frame *frame, uint64_t *ret_value);
@@ -45,7 +51,7 @@ bool pc_frame_evict_own(struct keel_pagecache *cache, struct keel_frame *frame);
 /* Units that are free, in frames of any order. */
 uint32_t pc_free_units(const struct keel_pagecache *cache);
 
-/* Free n frames of an order or some more, in two rounds of the clock at most; how many. */
+/* Free n frames of an order, or some more or fewer; how many: 0 only if no page can go. */
 uint32_t pc_evict(struct keel_pagecache *cache, uint32_t order, uint32_t n);
 
 #endif

@@ -159,31 +159,32 @@ static void frame_read(struct keel_pagecache *cache, struct keel_frame *frame, i
         pc_count(&space->checksum_errors, 1);
     }
 
-    uint64_t next;
+    pc_word *word = &space->table.words[pageno];
+    /* Nobody changes a word under IO, and nobody sleeps on it. */
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed), next;
+    KEEL_INV(P2, pc_word_index(old) == frame->index && pc_word_latch(old) == PC_LATCH_IO);
     if (rc == 0) {
         KEEL_INV(P4, pc_page_pageno(page) == pageno && pc_page_space(page) == space->id);
         atomic_store_explicit(&frame->page_lsn, pc_page_lsn(page), memory_order_relaxed);
-        next = pc_word_make(frame->index, pc_policy_loaded());
+        next = pc_word_make(frame->index, pc_policy_loaded() | (old & PC_WORD_YOUNG));
         pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_CLEAN);
     } else {
         frame->fail_code = rc;
-        next = pc_word_make(frame->index, PC_LATCH_BAD);
+        next = pc_word_make(frame->index, PC_LATCH_BAD | PC_WORD_MARK | (old & PC_WORD_YOUNG));
         pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_FAILED);
     }
-    /* release: the fixer that takes the latch sees page and frame. Nobody changes a word under IO,
-     * and nobody sleeps on it; after this the frame is no longer ours. */
-    uint64_t old =
-        atomic_exchange_explicit(&space->table.words[pageno], next, memory_order_release);
-    KEEL_INV(P2, old == pc_word_make(pc_word_index(next), PC_LATCH_IO));
+    /* release: the fixer that takes the latch sees page and frame; after this the frame is no
+     * longer ours. */
+    atomic_store_explicit(word, next, memory_order_release);
 }
 
-/* As if it had never been read. */
-static void frame_unread(struct keel_pagecache *cache, struct keel_frame *frame)
+/* As if it had never been read; past: what was in its word then. */
+static void frame_unread(struct keel_pagecache *cache, struct keel_frame *frame, uint64_t past)
 {
     struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_relaxed);
     keel_pageno pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
 
-    pc_frame_release(cache, frame, &space->table.words[pageno], PC_FRAME_READING);
+    pc_frame_release(cache, frame, &space->table.words[pageno], PC_FRAME_READING, past);
 }
 
 void pc_read_done(struct keel_io *io)
@@ -198,10 +199,33 @@ void pc_read_done(struct keel_io *io)
     bool undo = rc != 0 && count > 1;
     for (uint32_t i = 0; i < count; i++) {
         if (undo)
-            frame_unread(cache, &frame[i << space->order]);
+            frame_unread(cache, &frame[i << space->order], 0);
         else
             frame_read(cache, &frame[i << space->order], rc);
     }
+}
+
+/*
+ * Make the frame, whose fields are set, the one of a page that is not resident. low: its latch and
+ * flags. *past: what the word was. False: another thread was first.
+ */
+static bool take_word(struct keel_space *space, keel_pageno pageno, struct keel_frame *frame,
+                      uint64_t low, uint64_t *past)
+{
+    pc_word *word = &space->table.words[pageno];
+
+    *past = atomic_load_explicit(word, memory_order_relaxed);
+    if (!pc_word_vacant(*past))
+        return false;
+    low |= pc_come(space->cache, frame, *past);
+    /* release: who finds the word finds the frame's fields */
+    if (!atomic_compare_exchange_strong_explicit(word, past, pc_word_make(frame->index, low),
+                                                 memory_order_release, memory_order_relaxed))
+        return false;
+    pc_table_touch(&space->table, pageno);
+    if (low & PC_WORD_YOUNG)
+        pc_young_put(space->cache, frame);
+    return true;
 }
 
 /*
@@ -209,10 +233,8 @@ void pc_read_done(struct keel_io *io)
  * another thread was first, and the frame is as before.
  */
 static bool publish(struct keel_space *space, keel_pageno pageno, struct keel_frame *frame,
-                    uint32_t lead)
+                    uint32_t lead, uint64_t *past)
 {
-    uint64_t absent = 0;
-
     KEEL_DCHECK(pc_frame_rec_lsn(frame) == KEEL_LSN_MAX && !frame->void_private);
     KEEL_ASSERT(pc_frame_order(frame) == space->order);
     atomic_store_explicit(&frame->pageno, pageno, memory_order_relaxed);
@@ -221,15 +243,10 @@ static bool publish(struct keel_space *space, keel_pageno pageno, struct keel_fr
     pc_version_bump(space->cache, frame->index);
     pc_frame_moved(frame, PC_FRAME_FREE, PC_FRAME_READING);
 
-    /* release: who finds the word finds the frame's fields */
-    if (!atomic_compare_exchange_strong_explicit(&space->table.words[pageno], &absent,
-                                                 pc_word_make(frame->index, PC_LATCH_IO),
-                                                 memory_order_release, memory_order_relaxed)) {
-        pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_FREE);
-        return false;
-    }
-    pc_table_touch(&space->table, pageno);
-    return true;
+    if (take_word(space, pageno, frame, PC_LATCH_IO, past))
+        return true;
+    pc_frame_moved(frame, PC_FRAME_READING, PC_FRAME_FREE);
+    return false;
 }
 
 /* Queue the read of count published frames from lead on. */
@@ -258,24 +275,27 @@ static int queue_read(struct keel_ctx *ctx, struct keel_space *space, struct kee
 static int start_read(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno,
                       struct keel_frame *frame, enum keel_class cls)
 {
-    if (!publish(space, pageno, frame, frame->index)) {
+    uint64_t past;
+
+    if (!publish(space, pageno, frame, frame->index, &past)) {
         pc_frame_put(space->cache, frame);
         return FIX_AGAIN;
     }
     int rc = queue_read(ctx, space, frame, 1, cls);
     if (rc != 0)
-        frame_unread(space->cache, frame);
+        frame_unread(space->cache, frame, past);
     return rc;
 }
 
 uint32_t pc_read_run(struct keel_ctx *ctx, struct keel_space *space, keel_pageno first,
                      uint32_t count, struct keel_frame *frames)
 {
+    uint64_t past;
     uint32_t run = 0;
 
     KEEL_ASSERT(count >= 1 && (uint64_t)count << space->page_shift <= KEEL_IO_BYTES_MAX);
     while (run < count &&
-           publish(space, first + run, &frames[run << space->order], frames[0].index))
+           publish(space, first + run, &frames[run << space->order], frames[0].index, &past))
         run++;
     if (run == 0)
         return 0;
@@ -284,7 +304,7 @@ uint32_t pc_read_run(struct keel_ctx *ctx, struct keel_space *space, keel_pageno
     /* They are a ring's (ring.c), and stay its own. */
     for (uint32_t i = 0; i < run; i++) {
         struct keel_frame *frame = &frames[i << space->order];
-        frame_unread(space->cache, frame);
+        frame_unread(space->cache, frame, 0);
         atomic_store_explicit(&frame->ring, PC_RING_OWNED, memory_order_relaxed);
     }
     return 0;
@@ -339,7 +359,7 @@ static int wait_for_room(struct keel_ctx *ctx)
 
 static int fix_new(struct fix *fix, struct keel_frame *frame)
 {
-    uint64_t absent = 0;
+    uint64_t past;
 
     KEEL_ASSERT(pc_frame_order(frame) == fix->space->order);
     atomic_store_explicit(&frame->pageno, fix->pageno, memory_order_relaxed);
@@ -348,16 +368,12 @@ static int fix_new(struct fix *fix, struct keel_frame *frame)
     make_void(fix, frame, 0);
     pc_frame_moved(frame, PC_FRAME_FREE, PC_FRAME_CLEAN);
 
-    /* release: as in start_read */
-    if (!atomic_compare_exchange_strong_explicit(
-            fix->word, &absent, pc_word_make(frame->index, PC_LATCH_EXCLUSIVE | PC_WORD_MARK),
-            memory_order_release, memory_order_relaxed)) {
+    if (!take_word(fix->space, fix->pageno, frame, PC_LATCH_EXCLUSIVE | PC_WORD_MARK, &past)) {
         frame->void_private = false;
         pc_frame_moved(frame, PC_FRAME_CLEAN, PC_FRAME_FREE);
         pc_frame_put(fix->space->cache, frame);
         return FIX_AGAIN;
     }
-    pc_table_touch(&fix->space->table, fix->pageno);
     fix->missed = true;
     return fix_held(fix, frame->index, KEEL_FIX_NEW);
 }
@@ -405,7 +421,7 @@ static int fix_failed(struct fix *fix, uint64_t value)
     }
 
     struct pc_page_fault fault = frame->fail;
-    pc_frame_release(fix->space->cache, frame, fix->word, PC_FRAME_FAILED);
+    pc_frame_release(fix->space->cache, frame, fix->word, PC_FRAME_FAILED, 0);
     fix_fail(fix, code, "page read");
     if (fix->info) {
         fix->info->op = fault.what;
@@ -519,7 +535,7 @@ static void forget(struct keel_pagecache *cache, struct keel_frame *frame, pc_wo
         enum pc_frame_state state = pc_frame_state(frame);
 
         if (state == PC_FRAME_CLEAN) {
-            pc_frame_release(cache, frame, word, PC_FRAME_CLEAN);
+            pc_frame_release(cache, frame, word, PC_FRAME_CLEAN, 0);
             return;
         }
         if (state == PC_FRAME_WRITING) {
@@ -606,8 +622,7 @@ int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space, const kee
     int started = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        if (pages[i] >= limit ||
-            atomic_load_explicit(&space->table.words[pages[i]], memory_order_relaxed) != 0)
+        if (pages[i] >= limit || pc_resident(space, pages[i]))
             continue;
         struct keel_frame *frame = pc_frame_try_get(space->cache, space->order);
         if (!frame)

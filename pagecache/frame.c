@@ -69,6 +69,7 @@ void pc_frame_init(struct keel_frame *frame, uint32_t index)
 
     frame->index = index;
     list_init(&frame->free_link);
+    list_init(&frame->young_link);
     atomic_init(&frame->rec_lsn, KEEL_LSN_MAX);
     atomic_init(&frame->write_lsn, KEEL_LSN_MAX);
 }

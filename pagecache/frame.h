@@ -98,7 +98,9 @@ struct keel_frame {
     /* who moved it FREE to READING, then iosched, then its completion */
     struct keel_io io;
 
-    struct list free_link; /* under free_lock: on the free list of its order, or none */
+    /* under free_lock: on the free list of its order, and on the queue of the young, or none */
+    struct list free_link;
+    struct list young_link;
 
     /* written before FAILED, read by who takes the error */
     int32_t fail_code;

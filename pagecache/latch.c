@@ -64,9 +64,10 @@ void pc_latch_wait(pc_word *word, uint64_t value)
                 "woken, changed or interrupted: the caller looks again");
 }
 
-void pc_word_clear(pc_word *word)
+void pc_word_clear(pc_word *word, uint64_t past)
 {
-    uint64_t old = atomic_exchange_explicit(word, 0, memory_order_release);
+    KEEL_DCHECK(pc_word_vacant(past));
+    uint64_t old = atomic_exchange_explicit(word, past, memory_order_release);
 
     KEEL_INV(P3, pc_word_latch(old) == PC_LATCH_EXCLUSIVE || pc_word_latch(old) == PC_LATCH_IO);
     if (old & PC_WORD_WAITERS)

@@ -1,10 +1,12 @@
 /*
  * Translation words: which frame holds a page, and who may look at it, in one 64-bit atomic.
  *
- *    63 ............. 32 | 31 ... 20 | 19     | 18      | 17    | 16   | 15 ............ 0
- *    frame index + 1     | 0         | FROZEN | WAITERS | FRESH | MARK | latch
+ *    63 ............. 32 | 31 . 21 | 20    | 19     | 18      | 17    | 16   | 15 ............ 0
+ *    frame index + 1     | 0       | YOUNG | FROZEN | WAITERS | FRESH | MARK | latch
+ *    0                   | past            | FROZEN | 0 ...
  *
- * All zero: the page is not resident. The latch is the pin as well: a frame whose latch is not free
+ * No frame: the page is not resident. past: when it went, for a page that was young (policy.h).
+ * The latch is the pin as well: a frame whose latch is not free
  * is not evicted (P3), and there is no other count.
  *
  *   latch       held by                                    ends with
@@ -14,8 +16,9 @@
  * EXCLUSIVE IO          a read in flight                           its completion: 0 or BAD
  *   EXCLUSIVE   one thread                                 pc_unlatch_exclusive, pc_word_clear
  *
- * MARK: the clock has passed; evicted at its next visit unless fixed before. FRESH: loaded and not
- * fixed since, so the first fix is no second use and leaves MARK. FROZEN: the translation memory is
+ * YOUNG: in the queue of those that came lately (evict.c). MARK: evicted at the next visit unless
+ * fixed before. FRESH: loaded and not fixed since, so the first fix is no second use and leaves
+ * MARK. FROZEN: the translation memory is
  * being given back (pagecache/table.h).
  *
  * Memory order: taking a latch is an acquire, giving it back a release, on the one word; so what a
@@ -53,6 +56,12 @@ static inline uint64_t pc_word_make(uint32_t index, uint64_t low)
 static inline bool pc_word_resident(uint64_t value)
 {
     return value >> 32 != 0;
+}
+
+/* Not resident, and nobody is about to change that; all it may have is its past (policy.h). */
+static inline bool pc_word_vacant(uint64_t value)
+{
+    return (value & ~(PC_PAST_MAX << PC_PAST_SHIFT)) == 0;
 }
 
 /* The frame. Only of a resident page. */
@@ -163,7 +172,8 @@ static inline void pc_latch_downgrade(pc_word *word)
         pc_latch_wake(word);
 }
 
-/* The page leaves the cache: word to zero, by the holder of IO or EXCLUSIVE. */
-void pc_word_clear(pc_word *word);
+/* The page leaves the cache, by the holder of IO or EXCLUSIVE. past: what its word is from now on.
+ */
+void pc_word_clear(pc_word *word, uint64_t past);
 
 #endif

@@ -209,6 +209,8 @@ int keel_pagecache_open(const struct keel_pagecache_options *options, struct kee
     lock_init(&cache->space_lock, LOCK_LEAF);
     for (uint32_t order = 0; order < PC_ORDERS; order++)
         list_init(&cache->free[order]);
+    for (uint32_t order = 0; order < PC_ORDERS; order++)
+        list_init(&cache->young[order]);
     list_init(&cache->chunks_idle);
     list_init(&cache->chunks_busy);
     atomic_init(&cache->poison_lsn, KEEL_LSN_MAX);

@@ -40,6 +40,10 @@ static void look_at(struct keel_frame *frame, enum pc_slab_want want, struct loo
         look->busy = true;
         return;
     }
+    if (value & PC_WORD_YOUNG) { /* the clock leaves it to its queue */
+        look->warm += !pc_policy_used_once(value);
+        return;
+    }
     uint64_t next = value;
     if (want == PC_SLAB_COLD && !pc_policy_visit(&next)) {
         look->warm++;

@@ -228,7 +228,7 @@ static bool discard(struct keel_pagecache *cache, struct keel_frame *frame, pc_w
     pc_version_bump(cache, frame->index);
     if (state == PC_FRAME_DIRTY)
         pc_flush_forget(cache, frame);
-    pc_frame_release(cache, frame, word, state);
+    pc_frame_release(cache, frame, word, state, 0);
     return true;
 }
 

@@ -1,10 +1,10 @@
 /*
  * Translation tables and giving their memory back.
  *
- * A range is given back in three steps: its bit in `touched` is cleared, each word goes from zero
+ * A range is given back in three steps: its bit in `touched` is cleared, each word goes from vacant
  * to FROZEN, the memory page is punched, after which its words read zero again. A fixer that meets
  * FROZEN tries again, so nobody can make a page resident in memory that is about to vanish. A word
- * that is not zero stops it: the words frozen so far go back to zero and the bit is set again.
+ * that is not vacant stops it: the words frozen so far go back to zero and the bit is set again.
  *
  * The bit of a range is set after the word is, and cleared before the words are looked at; so a
  * range with a resident page has its bit set, or the thread that made the page resident is about to
@@ -88,8 +88,9 @@ static uint64_t trim_range(struct pc_table *table, uint64_t range)
     pc_word *words = table->words + range * PC_RANGE_WORDS;
 
     for (uint32_t i = 0; i < PC_RANGE_WORDS; i++) {
-        uint64_t zero = 0;
-        if (!atomic_compare_exchange_strong(&words[i], &zero, PC_WORD_FROZEN)) {
+        uint64_t vacant = atomic_load_explicit(&words[i], memory_order_relaxed);
+        if (!pc_word_vacant(vacant) ||
+            !atomic_compare_exchange_strong(&words[i], &vacant, PC_WORD_FROZEN)) {
             thaw(words, i);
             return 0;
         }

@@ -28,6 +28,13 @@ struct evict_sim {
     uint32_t *free;     /* frames */
     uint32_t free_count;
 
+    /* keel: by page, what its word keeps while it is not there; the queue of the young, a ring of
+     * frames */
+    uint64_t *past;
+    uint32_t *young;
+    uint32_t young_head, young_count;
+    uint64_t evictions;
+
     /* LRU: a ring through the pages, entry `pages` is its head */
     uint32_t *newer, *older;
 
@@ -50,13 +57,15 @@ struct evict_sim *evict_sim_make(const struct evict_access *trace, uint32_t acce
     sim->page_in = mem_alloc(pages * sizeof(*sim->page_in));
     sim->word = mem_alloc(pages * sizeof(*sim->word));
     sim->free = mem_alloc(pages * sizeof(*sim->free));
+    sim->past = mem_alloc(pages * sizeof(*sim->past));
+    sim->young = mem_alloc(pages * sizeof(*sim->young));
     sim->newer = mem_alloc((pages + 1) * sizeof(*sim->newer));
     sim->older = mem_alloc((pages + 1) * sizeof(*sim->older));
     sim->next_use = mem_alloc(accesses * sizeof(*sim->next_use));
     sim->last_use = mem_alloc(pages * sizeof(*sim->last_use));
     sim->heap = mem_alloc(accesses * sizeof(*sim->heap));
-    if (sim->frame_of && sim->page_in && sim->word && sim->free && sim->newer && sim->older &&
-        sim->next_use && sim->last_use && sim->heap)
+    if (sim->frame_of && sim->page_in && sim->word && sim->free && sim->past && sim->young &&
+        sim->newer && sim->older && sim->next_use && sim->last_use && sim->heap)
         return sim;
     evict_sim_free(sim);
     return NULL;
@@ -70,6 +79,8 @@ void evict_sim_free(struct evict_sim *sim)
     mem_free(sim->page_in);
     mem_free(sim->word);
     mem_free(sim->free);
+    mem_free(sim->past);
+    mem_free(sim->young);
     mem_free(sim->newer);
     mem_free(sim->older);
     mem_free(sim->next_use);
@@ -92,16 +103,54 @@ static uint32_t free_frame(struct evict_sim *sim)
     return sim->free_count > 0 ? sim->free[--sim->free_count] : NONE;
 }
 
+static void young_put(struct evict_sim *sim, uint32_t frame)
+{
+    sim->young[(sim->young_head + sim->young_count++) % sim->room] = frame;
+}
+
+/* The turn of the first of the young. */
+static void visit_young(struct evict_sim *sim)
+{
+    uint32_t frame = sim->young[sim->young_head++ % sim->room];
+
+    sim->young_count--;
+    if (pc_policy_visit_young(&sim->word[frame])) {
+        sim->past[sim->page_in[frame]] = pc_policy_past(sim->evictions++, sim->room);
+        clock_evict(sim, frame);
+    } else if (sim->word[frame] & PC_WORD_YOUNG) {
+        young_put(sim, frame);
+    }
+}
+
+static void visit(struct evict_sim *sim)
+{
+    uint32_t frame = sim->hand++ % sim->room;
+
+    if (sim->page_in[frame] == NONE || (sim->word[frame] & PC_WORD_YOUNG))
+        return;
+    if (pc_policy_visit(&sim->word[frame])) {
+        sim->past[sim->page_in[frame]] = 0;
+        sim->evictions++;
+        clock_evict(sim, frame);
+    }
+}
+
 /* As pc_evict. */
 static void keel_evict(struct evict_sim *sim)
 {
     uint32_t part = sim->room / 16;
     uint32_t want = part < BATCH ? part : BATCH;
+    uint32_t visits = 2 * sim->room;
 
-    for (uint32_t visits = 0; sim->free_count < want && visits < 2 * sim->room; visits++) {
-        uint32_t frame = sim->hand++ % sim->room;
-        if (sim->page_in[frame] != NONE && pc_policy_visit(&sim->word[frame]))
-            clock_evict(sim, frame);
+    while (sim->free_count < want) {
+        if (sim->young_count > 0 &&
+            (visits == 0 || pc_policy_young_first(sim->young_count, sim->room))) {
+            visit_young(sim);
+        } else {
+            KEEL_ASSERT(visits > 0);
+            visits--;
+            visit(sim);
+        }
     }
 }
 
@@ -117,7 +166,10 @@ static bool keel_access(struct evict_sim *sim, uint32_t page)
         KEEL_ASSERT(frame != NONE);
         sim->frame_of[page] = frame;
         sim->page_in[frame] = page;
-        sim->word[frame] = pc_policy_loaded();
+        sim->word[frame] =
+            pc_policy_loaded() | pc_policy_come(sim->past[page], sim->evictions, sim->room);
+        if (sim->word[frame] & PC_WORD_YOUNG)
+            young_put(sim, frame);
     }
     sim->word[frame] = pc_policy_used(sim->word[frame]);
     return hit;
@@ -246,6 +298,9 @@ static void begin(struct evict_sim *sim, uint32_t room)
     memset(sim->frame_of, 0xff, sim->pages * sizeof(*sim->frame_of));
     memset(sim->page_in, 0xff, sim->pages * sizeof(*sim->page_in));
     memset(sim->word, 0, sim->pages * sizeof(*sim->word));
+    memset(sim->past, 0, sim->pages * sizeof(*sim->past));
+    sim->young_head = sim->young_count = 0;
+    sim->evictions = 0;
     sim->free_count = room;
     for (uint32_t i = 0; i < room; i++)
         sim->free[i] = i;

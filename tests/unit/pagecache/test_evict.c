@@ -85,6 +85,122 @@ Test(evict, page_used_again_outlives_a_scan)
     fixture_close(&f);
 }
 
+/* No page is in the cache, and no word knows of one. */
+static void forget(struct fixture *fixture)
+{
+    fixture_evict(fixture);
+    cr_assert_gt(keel_space_trim(fixture->space), 0);
+}
+
+static uint64_t word_of(keel_pageno pageno)
+{
+    return atomic_load(&f.space->table.words[pageno]);
+}
+
+/* No stream, and the pages of the scan are ten times the cache. */
+Test(evict, scan_takes_a_tenth_of_the_cache_from_pages_that_are_in_use)
+{
+    fixture_open(&f, 160, 2000);
+    on_device(200);
+    for (keel_pageno p = 200; p < 2000; p++)
+        fixture_make(&f, p, 1, 1000 + p);
+    fixture_flush(&f);
+    forget(&f);
+    for (int use = 0; use < 2; use++) {
+        for (keel_pageno p = 0; p < 100; p++)
+            cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+    }
+
+    for (keel_pageno p = 200; p < 1800; p++)
+        cr_assert_eq(fixture_first(&f, p), 1);
+
+    uint32_t there = 0;
+    for (keel_pageno p = 0; p < 100; p++)
+        there += pc_word_resident(word_of(p));
+    cr_assert_eq(there, 100, "%u of 100 are there", there);
+    fixture_close(&f);
+}
+
+Test(evict, page_that_is_read_again_soon_is_not_young)
+{
+    fixture_open(&f, 160, 2000);
+    on_device(200);
+    forget(&f);
+    cr_assert_eq(fixture_first(&f, 3), 4);
+    cr_assert(word_of(3) & PC_WORD_YOUNG);
+    for (keel_pageno p = 10; pc_word_resident(word_of(3)); p++)
+        cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+    cr_assert_neq(word_of(3), 0, "its word knows");
+
+    cr_assert_eq(fixture_first(&f, 3), 4);
+    cr_assert_not(word_of(3) & PC_WORD_YOUNG);
+    fixture_close(&f);
+}
+
+Test(evict, page_that_is_truncated_leaves_nothing_behind)
+{
+    fixture_open(&f, 16, 64);
+    on_device(20);
+    forget(&f);
+    cr_assert_eq(fixture_first(&f, 3), 4);
+    cr_assert_eq(f.cache->young_units, 1);
+
+    keel_space_truncate(f.space, 0);
+    cr_assert_eq(word_of(3), 0);
+    cr_assert_eq(f.cache->young_units, 0);
+    fixture_close(&f);
+}
+
+Test(evict, memory_of_words_that_know_of_the_past_is_given_back)
+{
+    fixture_open(&f, 16, 64);
+    on_device(20);
+    forget(&f);
+    cr_assert_eq(fixture_first(&f, 3), 4);
+    cr_assert_eq(keel_pagecache_evict(f.cache, 16), 16);
+    cr_assert_neq(word_of(3), 0);
+
+    cr_assert_gt(keel_space_trim(f.space), 0);
+    cr_assert_eq(word_of(3), 0);
+    cr_assert_eq(fixture_first(&f, 3), 4);
+    fixture_close(&f);
+}
+
+Test(evict, clock_leaves_the_young_to_their_queue)
+{
+    fixture_open(&f, 64, 200);
+    on_device(100);
+    forget(&f);
+    for (int use = 0; use < 2; use++) {
+        for (keel_pageno p = 0; p < 64; p++)
+            cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+    }
+    for (keel_pageno p = 64; p < 70; p++)
+        cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+    cr_assert_leq(f.cache->young_units, 12);
+
+    atomic_store(&f.cache->evict_hand, fixture_frame(&f, 64)->index);
+    cr_assert_geq(keel_pagecache_evict(f.cache, 20), 20);
+    for (keel_pageno p = 64; p < 70; p++)
+        cr_assert(pc_word_resident(word_of(p)), "page %d", (int)p);
+    fixture_close(&f);
+}
+
+/* Pages that are changed all the time are in the queue of the young, and cannot go. */
+Test(evict, changed_pages_do_not_keep_the_young_from_going)
+{
+    fixture_open(&f, 64, 200);
+    on_device(100);
+    fixture_evict(&f);
+    for (keel_pageno p = 100; p < 140; p++)
+        fixture_make(&f, p, 1, 1000 + p);
+
+    for (keel_pageno p = 0; p < 100; p++)
+        cr_assert_eq(fixture_first(&f, p), (int)p + 1);
+    cr_assert_eq(fixture_stats(&f).dirty, 40);
+    fixture_close(&f);
+}
+
 Test(evict, page_that_was_only_prefetched_gets_a_second_chance)
 {
     keel_pageno pageno = 5;

@@ -126,7 +126,7 @@ Test(latch, page_that_readers_hold_does_not_leave_P3, .signal = SIGILL)
 {
     set(1);
 
-    pc_word_clear(&word);
+    pc_word_clear(&word, 0);
 }
 
 static void *take_exclusively(void *arg)
@@ -173,7 +173,7 @@ static void end_exclusive(void)
 
 static void end_clear(void)
 {
-    pc_word_clear(&word);
+    pc_word_clear(&word, 0);
 }
 
 Test(latch, sleeper_is_woken_by_the_last_reader, .timeout = 20)
