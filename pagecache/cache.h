@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "pagecache/frame.h"
+#include "pagecache/readahead.h"
 #include "pagecache/table.h"
 
 #define PC_FRAMES_MIN 16u
@@ -119,6 +120,10 @@ struct keel_space {
     uint32_t order; /* of its pages' frames */
     uint32_t page_shift;
     struct keel_space *next; /* of cache->spaces or cache->husks */
+
+    /* under runs_lock (rank LEAF), which nobody waits for */
+    struct lock runs_lock;
+    struct pc_runs runs;
 
     /* atomic: release in keel_space_grow, acquire in fix */
     _Atomic keel_pageno pages;

@@ -432,6 +432,7 @@ static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache, ui
     uint64_t errors = atomic_load(&cache->write_errors);
     int written = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, 0, true);
 
+    pc_flush_promote(cache);
     bool waited = keel_pagecache_wait_any(cache);
     /* Nobody may go round for ever on a device that refuses writes. */
     if (atomic_load(&cache->write_errors) != errors)
@@ -453,12 +454,15 @@ static int wait_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache, ui
 static int start_for_frame(struct keel_ctx *ctx, struct keel_pagecache *cache, uint32_t order)
 {
     int written = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, 0, false);
+    pc_flush_promote(cache);
     if (written > 0 || pc_flush_kick(ctx, cache))
         return KEEL_PENDING;
 
     struct survey survey = look_around(cache, order);
     if (survey.reading) {
-        keel_ioref_kick(ctx, keel_io_ref(pc_frame_io(cache, survey.reading)));
+        struct keel_ioref ref = keel_io_ref(pc_frame_io(cache, survey.reading));
+        keel_ioref_promote(ref, KEEL_CLASS_READ);
+        keel_ioref_kick(ctx, ref);
         return KEEL_PENDING;
     }
     int rc = stuck(cache, &survey, written);

@@ -281,10 +281,45 @@ static int start_read(struct keel_ctx *ctx, struct keel_space *space, keel_pagen
         pc_frame_put(space->cache, frame);
         return FIX_AGAIN;
     }
+    /* Who reads ahead may not know of a truncation that is under way. */
+    pc_fence_limit();
+    if (cls == KEEL_CLASS_PREFETCH && pageno >= keel_space_pages(space)) {
+        frame_unread(space->cache, frame, 0);
+        return FIX_AGAIN;
+    }
     int rc = queue_read(ctx, space, frame, 1, cls);
     if (rc != 0)
         frame_unread(space->cache, frame, past);
     return rc;
+}
+
+/* Start reading a page that nobody waits for: 1; 0: it is there, or beyond the space; else there is
+ * no frame or no room in the queue. */
+static int read_early(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno)
+{
+    if (pageno >= keel_space_pages(space) || pc_resident(space, pageno))
+        return 0;
+    struct keel_frame *frame = pc_frame_try_get(space->cache, space->order);
+    if (!frame)
+        return KEEL_EFULL;
+    int rc = start_read(ctx, space, pageno, frame, KEEL_CLASS_PREFETCH);
+    return rc == FIX_AGAIN ? 0 : rc == 0 ? 1 : rc;
+}
+
+/* The read of this page was started because somebody wants it. */
+static void read_ahead(struct keel_ctx *ctx, struct keel_space *space, keel_pageno pageno)
+{
+    uint32_t most = PC_AHEAD_BYTES >> space->page_shift;
+    uint32_t part = space->cache->frame_count / 16 >> space->order;
+
+    most = most < part ? most : part;
+    /* Another thread's miss is a miss of another run, most likely. */
+    if (most < 2 || !lock_try(&space->runs_lock))
+        return;
+    uint32_t count = pc_runs_miss(&space->runs, pageno, most);
+    lock_release(&space->runs_lock);
+    for (uint32_t i = 1; i <= count && read_early(ctx, space, pageno + i) >= 0; i++)
+        ;
 }
 
 uint32_t pc_read_run(struct keel_ctx *ctx, struct keel_space *space, keel_pageno first,
@@ -398,6 +433,7 @@ static int fix_absent(struct fix *fix)
     if (rc == 0 && !fix->missed) {
         fix->missed = true;
         pc_count_own(&pc_stripe_self(cache)->misses);
+        read_ahead(fix->ctx, fix->space, fix->pageno);
     }
     return rc == 0 && nowait ? KEEL_PENDING : FIX_AGAIN;
 }
@@ -618,20 +654,13 @@ keel_lsn keel_page_lsn(const struct keel_page *page)
 int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space, const keel_pageno *pages,
                        uint32_t count)
 {
-    keel_pageno limit = keel_space_pages(space);
     int started = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        if (pages[i] >= limit || pc_resident(space, pages[i]))
-            continue;
-        struct keel_frame *frame = pc_frame_try_get(space->cache, space->order);
-        if (!frame)
-            break;
-        int rc = start_read(ctx, space, pages[i], frame, KEEL_CLASS_PREFETCH);
+        int rc = read_early(ctx, space, pages[i]);
         if (rc < 0)
             break;
-        if (rc == 0)
-            started++;
+        started += rc;
     }
     if (started > 0)
         keel_ctx_kick(ctx);

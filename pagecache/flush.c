@@ -628,6 +628,15 @@ bool pc_flush_kick(struct keel_ctx *ctx, struct keel_pagecache *cache)
     return chunk != NULL;
 }
 
+void pc_flush_promote(struct keel_pagecache *cache)
+{
+    uint64_t uses;
+    struct pc_chunk *chunk = oldest_busy(cache, &uses);
+
+    if (chunk)
+        keel_ioref_promote(keel_io_ref(&chunk->io), KEEL_CLASS_READ);
+}
+
 bool keel_pagecache_wait_any(struct keel_pagecache *cache)
 {
     uint64_t uses = 0;

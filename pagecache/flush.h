@@ -15,6 +15,9 @@ void pc_chunk_init(struct pc_chunk *chunk);
  * (I6). */
 bool pc_flush_kick(struct keel_ctx *ctx, struct keel_pagecache *cache);
 
+/* Somebody waits for the write that is in flight for the longest: it is as urgent as a read. */
+void pc_flush_promote(struct keel_pagecache *cache);
+
 /* What was changed in the frame, DIRTY and held exclusively, need not be written: its page goes. */
 void pc_flush_forget(struct keel_pagecache *cache, struct keel_frame *frame);
 

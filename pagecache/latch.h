@@ -102,6 +102,18 @@ static inline void pc_fence_change(void)
 }
 
 /*
+ * Between making a page resident and looking at the space's limit again, and between lowering the
+ * limit and looking for pages beyond it: one of the two sees what the other did. (As above for
+ * ThreadSanitizer: all of it is atomics.)
+ */
+static inline void pc_fence_limit(void)
+{
+#if !defined(__SANITIZE_THREAD__)
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/*
  * Take the latch if *word still is `value`, which must allow it; false: it changed. The caller has
  * chosen pc_policy_used(value) or value for `base`, that is whether this counts as a use.
  */

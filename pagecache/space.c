@@ -41,6 +41,7 @@ static void free_list(struct keel_space *space)
 {
     while (space) {
         struct keel_space *next = space->next;
+        lock_fini(&space->runs_lock);
         pc_table_fini(&space->table);
         mem_free(space);
         space = next;
@@ -100,6 +101,7 @@ static int make_space(struct keel_pagecache *cache, keel_pageno pages_max, uint3
         mem_free(space);
         return rc;
     }
+    lock_init(&space->runs_lock, LOCK_LEAF);
     space->cache = cache;
     space->order = order;
     space->page_shift = cache->unit_shift + order;
@@ -150,6 +152,7 @@ int keel_space_open(struct keel_pagecache *cache, const struct keel_space_option
     space->id = options->id;
     space->device = options->device;
     atomic_store_explicit(&space->pages, options->pages, memory_order_relaxed);
+    space->runs = (struct pc_runs){0};
     atomic_store_explicit(&space->reads, 0, memory_order_relaxed);
     atomic_store_explicit(&space->pages_written, 0, memory_order_relaxed);
     atomic_store_explicit(&space->checksum_errors, 0, memory_order_relaxed);
@@ -265,6 +268,7 @@ void keel_space_truncate(struct keel_space *space, keel_pageno pages)
         set_limit(space);
     }
     lock_release(&cache->space_lock);
+    pc_fence_limit(); /* pairs with start_read in fix.c */
     for (uint32_t i = 0; i < cache->frames_seen; i++)
         discard_frame(space, &cache->frames[i], pages);
 }

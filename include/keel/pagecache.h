@@ -161,7 +161,8 @@ struct keel_page {
  * thread. Errors: KEEL_PENDING, KEEL_ERANGE (beyond the space), KEEL_ENOPAGE (all zero: never
  * written), KEEL_ECHECKSUM, KEEL_EREAD/-errno, KEEL_EPOISON, KEEL_EFULL (every frame is fixed),
  * KEEL_EBUSY (TRYLATCH); the error of a write that failed, when only dirty pages were left. A
- * failed read is told once and then forgotten: the next fix reads again. The same thread must not
+ * failed read is told once and then forgotten: the next fix reads again. Pages that are missed one
+ * after the other are read ahead of, up to 256 KiB. The same thread must not
  * fix a page twice unless both are shared. info may be NULL; filled in on errors but KEEL_PENDING
  * and KEEL_EBUSY: object is "space S page P", offset its byte on the device, op what was wrong.
  */
@@ -220,8 +221,8 @@ KEEL_MUST_CHECK static inline bool keel_peek_valid(const struct keel_peek *peek)
 /* Copy out of a page that others may be changing, by loads that the language allows there. */
 KEEL_PUBLIC void keel_page_copy(void *to, const void *from, size_t bytes);
 
-/* Start reading pages that are not resident; as many as go; returns how many were started. Owner
- * thread of ctx. */
+/* Start reading pages that are not resident; as many as go; returns how many were started. Pages
+ * side by side go as one command where the device's scheduler may merge. Owner thread of ctx. */
 KEEL_PUBLIC int keel_page_prefetch(struct keel_ctx *ctx, struct keel_space *space,
                                    const keel_pageno *pages, uint32_t count);
 

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <keel/sched.h>
+
 #include "base/mem.h"
 #include "pagecache/fix.h"
 #include "tests/support/tmpdir.h"
@@ -423,6 +425,71 @@ Test(fix, prefetch_starts_what_is_not_resident_once)
     fixture_close(&f);
 }
 
+/* A few are at the disk at once, and the others queue. */
+Test(fix, page_that_somebody_waits_for_overtakes_those_that_were_only_read_ahead)
+{
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+    struct keel_ctx *ctx;
+    struct keel_page page;
+    keel_pageno pages[40];
+
+    fixture_open(&f, 64, 128);
+    on_device(128);
+    options.method = KEEL_METHOD_SIM;
+    options.sim = f.sim;
+    options.depth = 8;
+    cr_assert_eq(keel_ctx_open(&options, &ctx), 0);
+    for (keel_pageno i = 0; i < 40; i++)
+        pages[i] = 3 * i;
+    cr_assert_eq(keel_page_prefetch(ctx, f.space, pages, 40), 40);
+
+    cr_assert_eq(keel_page_fix(ctx, f.space, pages[39], KEEL_FIX_SHARED, 0, NULL, &page), 0);
+    keel_page_unfix(&page);
+    uint32_t reading = 0;
+    for (int i = 0; i < 39; i++)
+        reading += pc_word_latch(atomic_load(&f.space->table.words[pages[i]])) == PC_LATCH_IO;
+    cr_assert_geq(reading, 20, "%u are read after it", reading);
+    for (int i = 0; i < 39; i++) {
+        cr_assert_eq(keel_page_fix(ctx, f.space, pages[i], KEEL_FIX_SHARED, 0, NULL, &page), 0);
+        keel_page_unfix(&page);
+    }
+    keel_ctx_close(ctx);
+    fixture_close(&f);
+}
+
+Test(fix, misses_side_by_side_are_read_ahead_of)
+{
+    fixture_open(&f, 256, 400);
+    on_device(250);
+    fixture_evict(&f);
+    struct keel_pagecache_stats before = fixture_stats(&f);
+
+    for (keel_pageno p = 0; p < 250; p++)
+        cr_assert_eq(fixture_first(&f, p), (unsigned char)(p + 1));
+    struct keel_pagecache_stats after = fixture_stats(&f);
+    cr_assert_leq(after.misses - before.misses, 19, "%d were waited for",
+                  (int)(after.misses - before.misses));
+    cr_assert_leq(after.reads - before.reads, 250 + 16, "not much more than was asked for");
+    fixture_close(&f);
+}
+
+Test(fix, misses_here_and_there_are_not_read_ahead_of)
+{
+    fixture_open(&f, 256, 400);
+    on_device(250);
+    fixture_evict(&f);
+    struct keel_pagecache_stats before = fixture_stats(&f);
+
+    for (keel_pageno p = 0; p < 250; p++) {
+        keel_pageno pageno = p * 77 % 250;
+        cr_assert_eq(fixture_first(&f, pageno), (unsigned char)(pageno + 1));
+    }
+    struct keel_pagecache_stats after = fixture_stats(&f);
+    cr_assert_eq(after.reads - before.reads, 250);
+    cr_assert_eq(after.misses - before.misses, 250);
+    fixture_close(&f);
+}
+
 Test(fix, prefetch_of_more_than_the_cache_stops_when_it_is_full)
 {
     keel_pageno pages[40];
@@ -546,6 +613,39 @@ static void real_open(void)
     options.arena = r.arena;
     cr_assert_eq(keel_pagecache_open(&options, &r.cache), 0);
     cr_assert_eq(space_open(r.cache, 1, r.device, 0, 64, 64, &r.space), 0);
+}
+
+static void real_close(void);
+
+/* Counted at the disk's scheduler, on a real file: one command for twelve pages. */
+Test(fix_real, pages_side_by_side_are_prefetched_by_one_command)
+{
+    struct keel_sched_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+    keel_pageno pages[12];
+    struct keel_page page;
+
+    real_open();
+    for (keel_pageno p = 0; p < 12; p++) {
+        pages[p] = 20 + p;
+        cr_assert_eq(keel_page_fix(r.ctx, r.space, 20 + p, KEEL_FIX_NEW, 0, NULL, &page), 0);
+        keel_page_dirty(&page, 0, 1);
+        keel_page_unfix(&page);
+    }
+    cr_assert_eq(keel_space_flush(r.ctx, r.space), 0);
+    cr_assert_eq(keel_pagecache_evict(r.cache, 16), 16);
+
+    cr_assert_eq(keel_sched_stats(r.device, &before), 0);
+    cr_assert_eq(keel_page_prefetch(r.ctx, r.space, pages, 12), 12);
+    for (keel_pageno p = 20; p < 32; p++) {
+        cr_assert_eq(keel_page_fix(r.ctx, r.space, p, KEEL_FIX_SHARED, 0, NULL, &page), 0);
+        keel_page_unfix(&page);
+    }
+    cr_assert_eq(keel_sched_stats(r.device, &after), 0);
+    const struct keel_sched_class_stats *was = &before.classes[KEEL_CLASS_PREFETCH],
+                                        *is = &after.classes[KEEL_CLASS_PREFETCH];
+    cr_assert_eq(is->requests - was->requests, 12);
+    cr_assert_eq(is->commands - was->commands, 1);
+    real_close();
 }
 
 static void real_close(void)
