@@ -42,6 +42,8 @@ enum {
     BENCH_DIST = 1u << 12,
     BENCH_MODE = 1u << 13,
     BENCH_WORKLOAD = 1u << 14,
+    BENCH_HYBRID = 1u << 15,
+    BENCH_SQPOLL = 1u << 16,
 };
 
 enum bench_sched { BENCH_SCHED_OFF, BENCH_SCHED_STATIC, BENCH_SCHED_ADAPTIVE };
@@ -58,7 +60,8 @@ struct bench_options {
     uint64_t bs_bytes, record_bytes, cache_bytes, data_bytes, log_bytes;
     enum bench_sched sched;
     enum keel_method method;
-    enum keel_want iopoll;
+    enum keel_want iopoll, sqpoll;
+    bool hybrid;
     enum keel_sync_method sync;
     double zipf; /* exponent of the distribution; 0: uniform */
     enum bench_mode mode;

@@ -39,6 +39,7 @@ struct job {
     struct bench_report *report;
     enum keel_op op;
     enum keel_want restricted; /* of the threads' rings */
+    bool plain;                /* no sqpoll and no hybrid polling, whatever was asked for */
     uint64_t blocks;           /* of bs_bytes, to choose from */
 
     /* one round */
@@ -120,6 +121,8 @@ static int prepare(struct thread *thread)
 
     ctx.method = options->method;
     ctx.iopoll = options->iopoll;
+    ctx.sqpoll = thread->job->plain ? KEEL_OFF : options->sqpoll;
+    ctx.hybrid = !thread->job->plain && options->hybrid;
     ctx.restricted = thread->job->restricted;
     ctx.depth = options->depth + SLOTS_SPARE;
     int rc = keel_ctx_open(&ctx, &thread->ctx);
@@ -269,28 +272,53 @@ static int transfer_round(struct bench_run *run)
     return rc ? cli_error(run->options->command, path, rc, NULL) : 0;
 }
 
-/* A round of ours, on rings that take everything: what the kernel's rules cost. */
-static bool peer_unrestricted(struct bench_run *run, struct bench_series *series)
+/* A round of ours that is reported as a peer's. */
+static bool our_round(struct bench_run *run, struct bench_series *series)
 {
     static struct bench_report report;
+    struct job *job = run->state;
+
+    report = (struct bench_report){.disk = run->report->disk};
+    hist_init(&report.latency);
+    job->report = &report;
+    int status = transfer_round(run);
+    job->report = run->report;
+    if (status)
+        return false;
+    series->rounds[series->count++] = report.ours.rounds[0];
+    return true;
+}
+
+/* On rings that take everything: what the kernel's rules cost. */
+static bool peer_unrestricted(struct bench_run *run, struct bench_series *series)
+{
     struct job *job = run->state;
 
     if (!run->report->path.restricted) {
         snprintf(series->note, sizeof(series->note), "our rings are not restricted here either");
         return false;
     }
-    report = (struct bench_report){.disk = run->report->disk};
-    hist_init(&report.latency);
-    job->report = &report;
-    job->restricted = KEEL_OFF;
-    int status = transfer_round(run);
-    job->report = run->report;
-    job->restricted = KEEL_PREFERRED;
     snprintf(series->note, sizeof(series->note), "ours, with rings that are not restricted");
-    if (status)
+    job->restricted = KEEL_OFF;
+    bool good = our_round(run, series);
+    job->restricted = KEEL_PREFERRED;
+    return good;
+}
+
+/* Without sqpoll and hybrid polling: what they bring and cost. */
+static bool peer_plain(struct bench_run *run, struct bench_series *series)
+{
+    struct job *job = run->state;
+
+    if (!run->report->path.sqpoll && !run->report->path.hybrid) {
+        snprintf(series->note, sizeof(series->note), "ours runs without --sqpoll and --hybrid too");
         return false;
-    series->rounds[series->count++] = report.ours.rounds[0];
-    return true;
+    }
+    snprintf(series->note, sizeof(series->note), "ours, without --sqpoll and --hybrid");
+    job->plain = true;
+    bool good = our_round(run, series);
+    job->plain = false;
+    return good;
 }
 
 /* ---------------------------------------------------------------- all rounds */
@@ -341,17 +369,22 @@ static uint64_t transfer_bytes(const struct bench_options *options)
     return options->bs_bytes;
 }
 
-static const struct bench_peer nop_peers[] = {
-    {"liburing", peer_liburing_nop}, {"unrestricted", peer_unrestricted}, {NULL, NULL}};
-static const struct bench_peer read_peers[] = {{"fio", peer_fio_read}, {NULL, NULL}};
-static const struct bench_peer write_peers[] = {{"fio", peer_fio_write}, {NULL, NULL}};
+static const struct bench_peer nop_peers[] = {{"liburing", peer_liburing_nop},
+                                              {"unrestricted", peer_unrestricted},
+                                              {"plain", peer_plain},
+                                              {NULL, NULL}};
+static const struct bench_peer read_peers[] = {
+    {"fio", peer_fio_read}, {"plain", peer_plain}, {NULL, NULL}};
+static const struct bench_peer write_peers[] = {
+    {"fio", peer_fio_write}, {"plain", peer_plain}, {NULL, NULL}};
 
 const struct bench_job bench_job_nop = {
     .name = "nop",
     .summary = "the software's ceiling: no-ops through scheduler and method",
     .unit = "no-op",
-    .takes = BENCH_THREADS | BENCH_DEPTH | BENCH_BATCH | BENCH_METHOD | BENCH_SCHED,
-    .defaults = {.threads = 1, .depth = 32, .batch = 32, .sched = BENCH_SCHED_ADAPTIVE},
+    .takes = BENCH_THREADS | BENCH_DEPTH | BENCH_BATCH | BENCH_METHOD | BENCH_SQPOLL | BENCH_SCHED,
+    .defaults =
+        {.threads = 1, .depth = 32, .batch = 32, .sqpoll = KEEL_OFF, .sched = BENCH_SCHED_ADAPTIVE},
     .peers = nop_peers,
     .begin = nop_begin,
     .round = transfer_round,
@@ -361,11 +394,11 @@ const struct bench_job bench_job_nop = {
 
 #define TRANSFER_TAKES                                                                  \
     (BENCH_THREADS | BENCH_DEPTH | BENCH_BS | BENCH_BATCH | BENCH_DATA | BENCH_METHOD | \
-     BENCH_IOPOLL | BENCH_SCHED)
+     BENCH_IOPOLL | BENCH_HYBRID | BENCH_SQPOLL | BENCH_SCHED)
 #define TRANSFER_DEFAULTS                                                                    \
     {                                                                                        \
         .threads = 1, .depth = 128, .batch = 32, .bs_bytes = 4096, .data_bytes = 1ull << 30, \
-        .sched = BENCH_SCHED_ADAPTIVE                                                        \
+        .sqpoll = KEEL_OFF, .sched = BENCH_SCHED_ADAPTIVE                                    \
     }
 
 const struct bench_job bench_job_read = {

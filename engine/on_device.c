@@ -71,8 +71,7 @@ static int transfer(struct keel_ctx *ctx, struct keel_device *device, enum keel_
 static const struct keel_device_range claim_range = {DEVICE_AT_CLAIM, KEEL_BLOCK_BYTES,
                                                      KEEL_BLOCK_BYTES};
 
-/* Is there a claim? 1, 0 or an error. block: the quad's. */
-static int claim_read(struct keel_ctx *ctx, struct keel_device *device, uint8_t *block)
+int device_claim_read(struct keel_ctx *ctx, struct keel_device *device, uint8_t *block)
 {
     int rc = transfer(ctx, device, KEEL_OP_READ, block, &claim_range);
     if (rc)
@@ -290,7 +289,7 @@ int store_on_device_open(struct keel_store *store, struct keel_ctx *ctx, const c
     if (rc)
         return store_error(info, rc, "open", path);
 
-    int claimed = claim_read(ctx, store->whole_device, store->quad.block);
+    int claimed = device_claim_read(ctx, store->whole_device, store->quad.block);
     if (claimed < 0)
         return store_error(info, KEEL_EREAD, "claim", path);
     rc = claimed ? KEEL_EFORMAT : superblock_open(ctx, &store->quad, &store->super);

@@ -18,6 +18,10 @@ struct device_layout {
 void device_layout_make(uint64_t size_bytes, uint64_t log_bytes, uint64_t pages_bytes,
                         struct device_layout *ret);
 
+/* Was a creation on the device begun and not ended? 1, 0 or an error. block: one aligned block, for
+ * the call. Blocks. */
+int device_claim_read(struct keel_ctx *ctx, struct keel_device *device, uint8_t *block);
+
 /*
  * Open the store on the device at path as three parts of it; makes one when the device holds
  * nothing (or options say that it may be overwritten), unless create_off. On failure no device is

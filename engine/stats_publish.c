@@ -1,9 +1,5 @@
 /*
- * Making the segment and filling it in.
- *
- * The object lies in a folder where everybody may make files, so the name may be taken: what is
- * there is removed (only its owner can) and made anew with O_EXCL, mode 0600. An OFD lock on it
- * says that its writer lives; the kernel lets go of it however the process ends.
+ * Filling the segment in. The object that it is written to is stats_object.c's.
  */
 #include "engine/stats_publish.h"
 
@@ -25,6 +21,7 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/mem.h"
+#include "engine/stats_object.h"
 #include "engine/store.h"
 
 #define PERIOD_NS UINT64_C(100000000)
@@ -264,6 +261,7 @@ static void fill_class(struct row row, const struct keel_sched_class_stats *stat
     set(row, KEEL_STAT_class_merged, stats->merged);
     set(row, KEEL_STAT_class_split, stats->split);
     set(row, KEEL_STAT_class_joined, stats->joined);
+    set(row, KEEL_STAT_class_resent, stats->resent);
     set(row, KEEL_STAT_class_promoted, stats->promoted);
     set(row, KEEL_STAT_class_cost_ns, stats->cost_ns);
     set(row, KEEL_STAT_class_depth_ns, stats->depth_ns);
@@ -373,47 +371,12 @@ void stats_publish_due(struct keel_store *store)
 
 /* ------------------------------------------------------------------ the object */
 
-static int make_object(struct stats_segment *seg)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-    if (unlink(seg->name) != 0 && errno != ENOENT)
-        return errno == EPERM || errno == EACCES ? KEEL_EINUSE : -errno;
-    seg->fd = open(seg->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (seg->fd < 0)
-        return errno == EEXIST ? KEEL_EINUSE : -errno;
-    if (fcntl(seg->fd, F_OFD_SETLK, &lock) == 0)
-        return 0;
-    int rc = -errno;
-    unlink(seg->name);
-    close(seg->fd);
-    return rc;
-}
-
-int stats_segment_name(const char *path, char ret_name[STATS_NAME_MAX])
-{
-    char super[STATS_PATH_BYTES + 16];
-    struct stat st;
-
-    if (stat(path, &st) != 0)
-        return -errno;
-    if (S_ISDIR(st.st_mode)) {
-        int len = snprintf(super, sizeof(super), "%s/store.keel", path);
-        if (len < 0 || (size_t)len >= sizeof(super))
-            return -ENAMETOOLONG;
-        if (stat(super, &st) != 0)
-            return -errno;
-    }
-    snprintf(ret_name, STATS_NAME_MAX, STATS_NAME_FORMAT, (unsigned long long)st.st_dev,
-             (unsigned long long)st.st_ino);
-    return 0;
-}
-
 static int open_segment(struct keel_store *store, const char *path)
 {
     struct stats_segment *seg = &store->stats;
 
-    int rc = stats_segment_name(path, seg->name);
+    stats_object_sweep();
+    int rc = stats_object_name(path, seg->name);
     if (rc)
         return rc;
     index_columns(seg);
@@ -422,7 +385,7 @@ static int open_segment(struct keel_store *store, const char *path)
     uint8_t *image = mem_alloc(seg->bytes);
     if (!image)
         return -ENOMEM;
-    rc = make_object(seg);
+    rc = stats_object_make(seg->name, &seg->fd);
     if (rc) {
         mem_free(image);
         return rc;

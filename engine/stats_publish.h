@@ -36,12 +36,9 @@ struct stats_segment {
     _Atomic int32_t rc;      /* why nothing is published; 0: it is */
 };
 
-/* Name of the object of the store at path, a folder or a device. 0 or -errno. */
-int stats_segment_name(const char *path, char ret_name[STATS_NAME_MAX]);
-
-/* Begin to publish, before other threads know the store. Blocks for a moment. 0; or, where that is
- * REQUIRED, why it cannot be done: KEEL_EINUSE (an object of another user stands in its place),
- * KEEL_ENOTSUP (a simulation), -errno. */
+/* Begin to publish, before other threads know the store, and remove what dead ones left behind.
+ * Blocks for a moment. 0; or, where that is REQUIRED, why it cannot be done: KEEL_EINUSE (an object
+ * of another user stands in its place), KEEL_ENOTSUP (a simulation), -errno. */
 int stats_publish_open(struct keel_store *store, const char *path);
 /* Publish if it is time to. Any thread, no lock held. A system call or two, at most. */
 void stats_publish_due(struct keel_store *store);

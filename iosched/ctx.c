@@ -153,7 +153,7 @@ static int check_options(const struct keel_ctx_options *options)
     if ((unsigned)options->method > KEEL_METHOD_SIM || (unsigned)options->kind > KEEL_CTX_SHARED)
         return KEEL_EOPTION;
     if (!want_valid(options->fixed) || !want_valid(options->iopoll) ||
-        !want_valid(options->restricted))
+        !want_valid(options->sqpoll) || !want_valid(options->restricted))
         return KEEL_EOPTION;
     if (options->raw_ops_count > KEEL_RAW_OPS_MAX ||
         (options->raw_ops_count > 0 && !options->raw_ops))
@@ -204,6 +204,7 @@ static int alloc_ctx(const struct keel_ctx_options *options, struct keel_ctx **r
     ctx->fixed = options->fixed;
     ctx->iopoll = options->iopoll;
     ctx->hybrid = options->hybrid;
+    ctx->sqpoll = options->sqpoll;
     ctx->restricted = options->restricted;
     ctx->raw_allowed = options->restricted == KEEL_OFF || options->raw_ops_count > 0;
     ctx->sim = options->sim;
@@ -244,7 +245,7 @@ static int attach(struct keel_ctx *ctx, const struct keel_ctx_options *options)
 
     int rc = attach_as(ctx, &ios_method_uring, options);
     if (rc == 0 || rc == -ENOMEM || options->fixed == KEEL_REQUIRED ||
-        options->iopoll == KEEL_REQUIRED)
+        options->iopoll == KEEL_REQUIRED || options->sqpoll == KEEL_REQUIRED)
         return rc;
     return attach_as(ctx, &ios_method_sync, options);
 }

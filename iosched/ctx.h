@@ -59,6 +59,7 @@ struct keel_ctx {
     enum keel_want fixed;
     enum keel_want iopoll;
     bool hybrid;
+    enum keel_want sqpoll;
     enum keel_want restricted;
     bool raw_allowed; /* keel_ctx_raw was asked for */
     uint64_t number;  /* in the order of opening, from 1 */

@@ -9,10 +9,7 @@
  * Failure modes: what fails half-way is undone; a created file is unlinked, a grown one is cut back
  * to its old size. A crash in the middle leaves a file that no superblock names yet, or one that is
  * longer than its user knows.
- *
- * What /sys does not tell is taken at its worst, so that nothing is skipped for want of knowledge.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -32,6 +29,7 @@
 #include "base/trace.h"
 #include "iosched/ctx.h"
 #include "iosched/device.h"
+#include "iosched/disk.h"
 #include "iosched/path.h"
 
 #define ZERO_BYTES    ((size_t)1 << 20) /* written at once when a file is filled */
@@ -41,129 +39,6 @@
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x2000U
 #endif
-
-/* ------------------------------------------------------------- what /sys knows */
-
-/* First line of /sys/dev/block/MAJ:MIN/<name>; false when it is not to be had. */
-static bool sysfs_line(const char *folder, const char *name, char *buf, size_t size)
-{
-    char path[128];
-
-    int len = snprintf(path, sizeof(path), "%s%s", folder, name);
-    if (len < 0 || (size_t)len >= sizeof(path))
-        return false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, buf, size - 1);
-    close(fd);
-    if (n < 0)
-        return false;
-    buf[n] = '\0';
-    buf[strcspn(buf, "\n")] = '\0';
-    return true;
-}
-
-static uint32_t sysfs_number(const char *folder, const char *name, uint32_t otherwise)
-{
-    char line[32];
-
-    if (!sysfs_line(folder, name, line, sizeof(line)))
-        return otherwise;
-    return (uint32_t)strtoul(line, NULL, 10);
-}
-
-void ios_device_sysfs(struct keel_device_info *info, uint32_t major, uint32_t minor)
-{
-    char folder[96];
-    char line[32];
-
-    info->dev_major = major;
-    info->dev_minor = minor;
-    snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u/", major, minor);
-    if (sysfs_line(folder, "partition", line, sizeof(line)))
-        snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u/../", major, minor);
-
-    info->volatile_cache = true;
-    if (sysfs_line(folder, "queue/write_cache", line, sizeof(line)))
-        info->volatile_cache = strcmp(line, "write through") != 0;
-    info->fua = sysfs_number(folder, "queue/fua", 0) != 0;
-    info->io_poll = sysfs_number(folder, "queue/io_poll", 0) != 0;
-    info->rotational = sysfs_number(folder, "queue/rotational", 0) != 0;
-    info->logical_block = sysfs_number(folder, "queue/logical_block_size", 512);
-    info->physical_block = sysfs_number(folder, "queue/physical_block_size", 512);
-    info->max_transfer = sysfs_number(folder, "queue/max_sectors_kb", KEEL_IO_BYTES_MAX / 1024);
-    info->max_transfer *= 1024;
-    uint32_t segments = sysfs_number(folder, "queue/max_segments", UINT32_MAX / KEEL_BLOCK_BYTES);
-    if (info->max_transfer / KEEL_BLOCK_BYTES > segments) /* memory need not be contiguous */
-        info->max_transfer = segments * KEEL_BLOCK_BYTES;
-}
-
-uint32_t ios_device_passthrough_bytes(uint32_t major, uint32_t minor)
-{
-    char folder[96];
-
-    snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u/", major, minor);
-    uint32_t kib = sysfs_number(folder, "queue/max_hw_sectors_kb", KEEL_BLOCK_BYTES / 1024);
-    uint32_t segments = sysfs_number(folder, "queue/max_segments", 1);
-    uint32_t blocks = kib / (KEEL_BLOCK_BYTES / 1024) < segments
-                          ? kib / (KEEL_BLOCK_BYTES / 1024)
-                          : segments; /* memory need not be contiguous */
-    blocks = blocks < KEEL_IO_BYTES_MAX / KEEL_BLOCK_BYTES ? blocks
-                                                           : KEEL_IO_BYTES_MAX / KEEL_BLOCK_BYTES;
-    return (blocks ? blocks : 1) * KEEL_BLOCK_BYTES;
-}
-
-uint32_t ios_device_zeroes_bytes(uint32_t major, uint32_t minor)
-{
-    char folder[96];
-    char line[32];
-
-    snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u/", major, minor);
-    if (!sysfs_line(folder, "queue/write_zeroes_max_bytes", line, sizeof(line)))
-        return 0;
-    uint64_t bytes = strtoull(line, NULL, 10) / KEEL_BLOCK_BYTES * KEEL_BLOCK_BYTES;
-    return bytes < KEEL_RANGE_BYTES_MAX ? (uint32_t)bytes : KEEL_RANGE_BYTES_MAX;
-}
-
-/* Does block device major:minor have partitions? */
-static bool has_partitions(uint32_t major, uint32_t minor)
-{
-    char path[64];
-    char inside[400];
-    const struct dirent *entry;
-    bool found = false;
-
-    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major, minor);
-    DIR *dir = opendir(path);
-    if (!dir)
-        return false;
-    while (!found && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(inside, sizeof(inside), "%s/%s/partition", path, entry->d_name);
-        found = access(inside, F_OK) == 0;
-    }
-    closedir(dir);
-    return found;
-}
-
-int ios_device_fit(uint32_t major, uint32_t minor, struct keel_err_info *info)
-{
-    char path[64];
-    char line[32];
-
-    if (has_partitions(major, minor)) {
-        info->op = "partitioned";
-        return KEEL_EPARTITIONED;
-    }
-    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/", major, minor);
-    if (sysfs_line(path, "queue/zoned", line, sizeof(line)) && strcmp(line, "none") != 0) {
-        info->op = "zoned";
-        return KEEL_EGEOMETRY;
-    }
-    return 0;
-}
 
 /* ------------------------------------------------------------- numbers */
 
@@ -279,7 +154,9 @@ static int describe(struct keel_device *device, const char *path, bool direct)
     snprintf(info->path, sizeof(info->path), "%s", path);
 
     dev_t disk = info->is_block ? st.st_rdev : st.st_dev;
-    ios_device_sysfs(info, major(disk), minor(disk));
+    ios_disk_sysfs(info, major(disk), minor(disk));
+    if (info->is_block)
+        ios_disk_identify(info, device->fd);
     int rc = size_of(device->fd, &st, &info->size_bytes);
     if (rc == 0)
         rc = alignment_of(device->fd, info);
@@ -397,7 +274,7 @@ int ios_posix_open(struct keel_ctx *ctx, struct keel_device *device, const char 
     info->op = "geometry";
     rc = describe(device, path, direct);
     if (rc == 0 && device->info.is_block && !options->read_only)
-        rc = ios_device_fit(device->info.dev_major, device->info.dev_minor, info);
+        rc = ios_disk_fit(device->info.dev_major, device->info.dev_minor, info);
     if (rc)
         goto fail;
     return 0;

@@ -45,18 +45,4 @@ static inline uint64_t ios_device_size(const struct keel_device *device)
     return __atomic_load_n(&device->info.size_bytes, __ATOMIC_ACQUIRE);
 }
 
-/* Fill in info what /sys says about block device major:minor, or about the whole disk that it is a
- * part of. What cannot be found out is taken at its worst (a volatile cache, no FUA, no polling).
- */
-void ios_device_sysfs(struct keel_device_info *info, uint32_t major, uint32_t minor);
-
-/* Longest transfer that passthrough takes there, at most KEEL_IO_BYTES_MAX; and longest range of
- * zeroes, 0 for none. */
-uint32_t ios_device_passthrough_bytes(uint32_t major, uint32_t minor);
-uint32_t ios_device_zeroes_bytes(uint32_t major, uint32_t minor);
-
-/* May a block device be written to as a whole? 0, or KEEL_EPARTITIONED or KEEL_EGEOMETRY with the
- * reason in info->op. */
-int ios_device_fit(uint32_t major, uint32_t minor, struct keel_err_info *info);
-
 #endif

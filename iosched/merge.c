@@ -8,7 +8,7 @@
  * joined: it gets a copy. Nothing overtakes a request of its queue whose range it overlaps.
  *
  * When a command that carries several requests fails or comes back short, each of them goes again
- * alone, and gets its own answer.
+ * alone, and gets its own answer; that is counted (resent). Never so a sync: none is merged.
  *
  * Invariants: I4 (each completes once).
  */
@@ -211,6 +211,7 @@ const struct iovec *ios_chain_iov(const struct keel_io *head)
 static void go_alone(struct keel_ctx *ctx, struct keel_io *head)
 {
     lock_acquire(&ctx->submit);
+    ios_count(&ctx->lanes[head->private_.lane].stats[head->private_.cls].resent, 1);
     for (struct keel_io *io = head; io; io = io->private_.chain) {
         io->private_.alone = 1;
         ios_request_move_from(io, KEEL_IO_SUBMITTED, KEEL_IO_QUEUED);

@@ -15,12 +15,11 @@
  *
  * Polling: up to Linux 6.5 a command without data in a polled ring may crash the kernel (6.1 did,
  * in bio_poll, with flush each time and with others now and then). So such a kernel gets no polled
- * ring here. It is known by IORING_SETUP_NO_SQARRAY, which 6.6 has brought: asking the kernel is
- * right also where its version was made up, and wrong only in being careful where a fix was ported
- * back.
- * Registered buffers go with it: 6.1 counts all pages of one that lie behind a transfer against the
- * segments of one command, so that any buffer above half a MiB is refused (-EINVAL). Later kernels
- * that do so are found out by the first command (uring_loop.c).
+ * ring here, nor one with SQPOLL. It is known by IORING_SETUP_NO_SQARRAY, which 6.6 has brought:
+ * asking the kernel is right also where its version was made up, and wrong only in being careful
+ * where a fix was ported back. Registered buffers go with it: 6.1 counts all pages of one that lie
+ * behind a transfer against the segments of one command, so that any buffer above half a MiB is
+ * refused (-EINVAL). Later kernels that do so are found out by the first command (uring_loop.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -121,12 +120,13 @@ static int nvme_attach(struct keel_ctx *ctx, const struct keel_ctx_options *opti
     };
     bool polls = uring_kernel_has(IORING_SETUP_NO_SQARRAY);
 
-    if (!polls && options->iopoll != KEEL_OFF)
+    if (!polls && (options->iopoll != KEEL_OFF || options->sqpoll != KEEL_OFF))
         ios_ctx_why(ctx, "NVMe commands are not polled: kernels before 6.6 may crash of it");
     if (!polls && options->fixed != KEEL_OFF)
         ios_ctx_why(ctx, "NVMe commands do not use registered buffers: kernels before 6.6 refuse "
                          "them from large ones");
-    if (!polls && (options->iopoll == KEEL_REQUIRED || options->fixed == KEEL_REQUIRED))
+    if (!polls && (options->iopoll == KEEL_REQUIRED || options->sqpoll == KEEL_REQUIRED ||
+                   options->fixed == KEEL_REQUIRED))
         return KEEL_EMETHOD;
     struct nvme_ranges *ranges = mem_alloc(sizeof(*ranges));
     if (!ranges)

@@ -40,9 +40,10 @@ static int sim_attach(struct keel_ctx *ctx, const struct keel_ctx_options *optio
 {
     if (!options->sim)
         return KEEL_EOPTION;
-    if (options->fixed == KEEL_REQUIRED || options->iopoll == KEEL_REQUIRED) {
-        ios_ctx_why(ctx, "a simulated device has neither registered buffers nor a polled ring; do "
-                         "not require them");
+    if (options->fixed == KEEL_REQUIRED || options->iopoll == KEEL_REQUIRED ||
+        options->sqpoll == KEEL_REQUIRED) {
+        ios_ctx_why(ctx, "a simulated device has neither registered buffers nor rings, polled or "
+                         "not; do not require them");
         return KEEL_EMETHOD;
     }
 

@@ -21,8 +21,10 @@ struct sync_method {
 
 static int sync_attach(struct keel_ctx *ctx, const struct keel_ctx_options *options)
 {
-    if (options->iopoll == KEEL_REQUIRED || options->fixed == KEEL_REQUIRED) {
-        ios_ctx_why(ctx, "sync: no polled ring and no registered buffers without io_uring");
+    if (options->iopoll == KEEL_REQUIRED || options->sqpoll == KEEL_REQUIRED ||
+        options->fixed == KEEL_REQUIRED) {
+        ios_ctx_why(ctx,
+                    "sync: no rings, polled or not, and no registered buffers without io_uring");
         return KEEL_EMETHOD;
     }
     ctx->method_data = mem_alloc(sizeof(struct sync_method));

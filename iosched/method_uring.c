@@ -1,10 +1,11 @@
 /*
  * The uring method: reads, writes and syncs of files and block devices through io_uring.
  *
- * The polled data ring takes reads and plain writes, and durable ones to a disk with FUA, where
- * they are one command. On the sync ring, which takes everything, are the other durable writes (a
- * worker of the kernel finishes those, and a spinning reaper would keep the processor from it),
- * linked pairs, syncs and ranges. See uring_loop.c for the pair and the way through it.
+ * The data ring, polled or with SQPOLL, takes reads and plain writes, and durable ones to a disk
+ * with FUA, where they are one command; without polling also requests that do nothing. On the sync
+ * ring, which takes everything, are the other durable writes (a worker of the kernel finishes
+ * those, and a spinning reaper would keep the processor from it), linked pairs, syncs and ranges.
+ * See uring_loop.c for the pair and the way through it.
  */
 #include <fcntl.h>
 
@@ -121,14 +122,17 @@ __attribute__((noinline)) static int push_rest(struct keel_ctx *ctx, struct keel
 static int push_nop(struct keel_ctx *ctx, struct keel_io *io)
 {
     struct uring_method *method = ctx->method_data;
+    struct uring_ring *data = ctx->sqpoll == KEEL_OFF ? NULL : uring_data_ring(ctx, NULL);
+    struct uring_ring *ring = data ? data : &method->sync;
+    struct uring_slot slot = {.notes = data ? URING_ON_DATA : 0};
 
-    if (uring_ring_room(&method->sync) == 0)
+    if (uring_ring_room(ring) == 0)
         return KEEL_EFULL;
     io->private_.parts_left = 1;
-    struct io_uring_sqe *sqe = uring_ring_sqe(&method->sync);
+    struct io_uring_sqe *sqe = uring_ring_sqe(ring);
     sqe->opcode = IORING_OP_NOP;
     sqe->user_data = uring_request_data(ctx, io, 0);
-    uring_pushed(ctx, io, (struct uring_slot){0}, 1);
+    uring_pushed(ctx, io, slot, 1);
     return 0;
 }
 
@@ -145,9 +149,9 @@ static int uring_attach(struct keel_ctx *ctx, const struct keel_ctx_options *opt
     static const uint8_t sync_ops[] = {
         IORING_OP_READ,       IORING_OP_WRITE,       IORING_OP_READV, IORING_OP_WRITEV,
         IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
-    static const uint8_t data_ops[] = {IORING_OP_READ,       IORING_OP_WRITE,
-                                       IORING_OP_READV,      IORING_OP_WRITEV,
-                                       IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED};
+    static const uint8_t data_ops[] = {
+        IORING_OP_READ,       IORING_OP_WRITE,       IORING_OP_READV, IORING_OP_WRITEV,
+        IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED, IORING_OP_NOP};
     static const struct uring_carrier carrier = {
         .sync_ops = sync_ops,
         .sync_op_count = sizeof(sync_ops),

@@ -29,6 +29,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "iosched/ctx.h"
+#include "iosched/disk.h"
 #include "iosched/nvme_ident.h"
 #include "iosched/path.h"
 
@@ -115,9 +116,10 @@ static int describe(struct keel_device *device, const char *path, dev_t disk,
     struct ios_nvme_device *nvme = device->method_data;
     struct keel_device_info *info = &device->info;
 
-    ios_device_sysfs(info, major(disk), minor(disk));
+    ios_disk_sysfs(info, major(disk), minor(disk));
+    ios_disk_identified(info, ident);
     snprintf(info->path, sizeof(info->path), "%s", path);
-    info->max_transfer = ios_device_passthrough_bytes(major(disk), minor(disk));
+    info->max_transfer = ios_disk_passthrough_bytes(major(disk), minor(disk));
     info->is_block = true;
     info->direct = true;
     info->memory_align = KEEL_BLOCK_BYTES;
@@ -132,7 +134,7 @@ static int describe(struct keel_device *device, const char *path, dev_t disk,
         .lba_shift = (uint32_t)__builtin_ctz(ident->block_bytes),
         .transfer_bytes = info->max_transfer,
         .zeroes_bytes =
-            ident->oncs & WRITE_ZEROES ? ios_device_zeroes_bytes(major(disk), minor(disk)) : 0,
+            ident->oncs & WRITE_ZEROES ? ios_disk_zeroes_bytes(major(disk), minor(disk)) : 0,
         .deallocate = (ident->oncs & DATASET_MANAGEMENT) != 0,
     };
     return 0;
@@ -155,7 +157,7 @@ static int open_namespace(struct keel_device *device, const char *path,
     if (fstat(nvme->block_fd, &disk) != 0)
         return -errno;
     if (!options->read_only) {
-        int rc = ios_device_fit(major(disk.st_rdev), minor(disk.st_rdev), info);
+        int rc = ios_disk_fit(major(disk.st_rdev), minor(disk.st_rdev), info);
         if (rc)
             return rc;
     }

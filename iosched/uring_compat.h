@@ -37,6 +37,10 @@ X(SUBMIT_ALL, "5.18")
 #define IORING_SETUP_HYBRID_IOPOLL (1U << 17) /* 6.13; with IOPOLL */
 #endif
 
+/* What a ring with a submitting thread needs beside: files that are not in its table (5.11), and no
+ * privilege, which came a release later and in stable 5.10 with it. */
+#define URING_FEATURES_SQPOLL IORING_FEAT_SQPOLL_NONFIXED
+
 /* Does the kernel have a set-up flag? Asked by setting a small ring up, and closing it. */
 static inline bool uring_kernel_has(uint32_t flag)
 {

@@ -4,7 +4,9 @@
  *
  * The ring pair: the *sync ring* is driven by interrupts and takes everything; the *data ring* is
  * polled, exists where a device can poll, and takes what the method says. Where nothing polls there
- * is the sync ring alone, and one enter serves both.
+ * is the sync ring alone, and one enter serves both. With `sqpoll` there is a data ring in any
+ * case, and a thread of the kernel submits for it: polled where the first device is, else by
+ * interrupts.
  *
  * The path of a request:
  *   push     fills one entry, or two for a linked pair, in the ring that suits it (the method)
@@ -15,7 +17,7 @@
  * On the polled ring there are no links, no CQE_SKIP_SUCCESS and no fdatasync: such a ring refuses
  * syncs and does not break a link behind a short write. It is never waited on in the kernel;
  * keel_ctx_poll and keel_ctx_drive turn again and again (must_spin), and so it takes new work
- * between rounds.
+ * between rounds. Whoever waits for a data ring with interrupts sleeps in poll, on both rings.
  *
  * Both rings are restricted by the kernel to the operations that the method submits, so code that
  * takes the process over finds no other way through them.
@@ -24,13 +26,17 @@
  *   - no io_uring: attaching is refused and says why
  *   - a kernel without restrictions: said in keel_ctx_path; refused when they are REQUIRED
  *   - no fixed file or buffer: the plain opcode, said in keel_ctx_path
+ *   - no thread that submits: the data ring goes without; refused when it is REQUIRED
  *   - a device that polls only in name answers -EOPNOTSUPP: it is moved to the sync ring
  *   - a chain cut by a partial submit, or cancelled by the exit of the thread that submitted it:
  *     the sync is reported as cancelled, and the core makes up for it with one fdatasync
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -73,6 +79,8 @@ static const char *remedy(int rc)
 
 static void free_method(struct uring_method *method)
 {
+    if (method->both_fd >= 0)
+        close(method->both_fd);
     mem_free((void *)(uintptr_t)method->cut);
     mem_free(method->slots);
     mem_free(method);
@@ -84,6 +92,7 @@ static struct uring_method *alloc_method(const struct keel_ctx *ctx)
 
     if (!method)
         return NULL;
+    method->both_fd = -1;
     method->slots = mem_alloc(ctx->depth * sizeof(*method->slots));
     method->cut = mem_alloc(ctx->depth * sizeof(*method->cut));
     if (method->slots && method->cut)
@@ -97,17 +106,15 @@ static struct uring_method *alloc_method(const struct keel_ctx *ctx)
  * io_uring_register) and rules are not required: one that needs it for nothing. Returns
  * KEEL_EMETHOD when something that is required is missing, or the kernel's -errno.
  */
-static int open_ring(const struct keel_ctx *ctx, struct uring_ring *ring, bool polled,
+static int open_ring(const struct keel_ctx *ctx, struct uring_ring *ring, struct uring_shape shape,
                      const struct uring_rules *rules, struct text *why)
 {
     const struct uring_method *method = ctx->method_data;
-    struct uring_shape shape = {.entries = sq_entries(ctx),
-                                .completions = 4 * ctx->depth,
-                                .polled = polled,
-                                .hybrid = polled && ctx->path.hybrid,
-                                .commands = method->carrier->commands,
-                                .restricted = ctx->restricted != KEEL_OFF};
 
+    shape.entries = sq_entries(ctx);
+    shape.completions = 4 * ctx->depth;
+    shape.commands = method->carrier->commands;
+    shape.restricted = ctx->restricted != KEEL_OFF;
     for (;;) {
         int rc = uring_ring_open(ring, &shape, io_uring_queue_init_params, why);
         if (rc)
@@ -153,6 +160,20 @@ static struct uring_rules sync_rules(const struct uring_carrier *carrier,
     };
 }
 
+static int watch_ring(const struct uring_method *method, const struct uring_ring *ring)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return epoll_ctl(method->both_fd, EPOLL_CTL_ADD, ring->io.ring_fd, &event) == 0 ? 0 : -errno;
+}
+
+/* The descriptor that is readable when either ring has completions; the sync ring is there. */
+static int open_both(struct uring_method *method)
+{
+    method->both_fd = epoll_create1(EPOLL_CLOEXEC);
+    return method->both_fd < 0 ? -errno : watch_ring(method, &method->sync);
+}
+
 int uring_loop_attach(struct keel_ctx *ctx, const struct keel_ctx_options *options,
                       const struct uring_carrier *carrier)
 {
@@ -165,7 +186,12 @@ int uring_loop_attach(struct keel_ctx *ctx, const struct keel_ctx_options *optio
         return -ENOMEM;
     method->carrier = carrier;
     ctx->method_data = method;
-    int rc = open_ring(ctx, &method->sync, false, &rules, &why);
+    int rc = open_ring(ctx, &method->sync, (struct uring_shape){0}, &rules, &why);
+    if (rc == 0 && ctx->sqpoll != KEEL_OFF) {
+        rc = open_both(method);
+        if (rc)
+            uring_ring_close(&method->sync);
+    }
     if (rc) {
         if (rc != KEEL_EMETHOD)
             ios_ctx_why(ctx, "no io_uring: %s%s", strerror(-rc), remedy(rc));
@@ -183,14 +209,14 @@ void uring_loop_detach(struct keel_ctx *ctx)
 {
     struct uring_method *method = ctx->method_data;
 
-    KEEL_ASSERT(!uring_polls(method));
+    KEEL_ASSERT(!uring_data_in_flight(method));
     if (atomic_load(&method->data_open))
         uring_ring_close(&method->data);
     uring_ring_close(&method->sync);
     free_method(method);
 }
 
-/* ------------------------------------------------------------- the polled ring */
+/* ------------------------------------------------------------- the data ring */
 
 bool uring_can_poll(const struct keel_device *device)
 {
@@ -198,74 +224,129 @@ bool uring_can_poll(const struct keel_device *device)
            !__atomic_load_n(&device->poll_refused, __ATOMIC_RELAXED);
 }
 
-/* Open the data ring at the first device that polls. Submit lock held. */
-static bool open_data(struct keel_ctx *ctx, struct uring_method *method)
+/* The flags of the polled ring: with HYBRID_IOPOLL where it is wanted and there. False: it is
+ * wanted, not there, and polling is required. */
+static bool settle_hybrid(struct keel_ctx *ctx, struct uring_shape *shape)
+{
+    shape->hybrid = shape->polled && ctx->hybrid &&
+                    uring_kernel_has(IORING_SETUP_IOPOLL | IORING_SETUP_HYBRID_IOPOLL);
+    if (!shape->polled || shape->hybrid == ctx->hybrid)
+        return true;
+    ios_ctx_why(ctx, "no IORING_SETUP_HYBRID_IOPOLL (kernel before 6.13)");
+    return ctx->iopoll != KEEL_REQUIRED;
+}
+
+static int open_shape(struct keel_ctx *ctx, struct uring_method *method,
+                      const struct uring_shape *shape)
 {
     const struct uring_rules rules = {.ops = method->carrier->data_ops,
                                       .op_count = method->carrier->data_op_count,
                                       .sqe_flags = IOSQE_FIXED_FILE};
     struct text why = why_text(ctx);
 
-    if (atomic_load_explicit(&method->data_open, memory_order_relaxed))
-        return true;
-    if (method->data_tried || ctx->iopoll == KEEL_OFF || method->fd_needed)
-        return false;
-
-    method->data_tried = true;
-    ctx->path.hybrid =
-        ctx->hybrid && uring_kernel_has(IORING_SETUP_IOPOLL | IORING_SETUP_HYBRID_IOPOLL);
-    if (ctx->hybrid && !ctx->path.hybrid) {
-        ios_ctx_why(ctx, "no IORING_SETUP_HYBRID_IOPOLL (kernel before 6.13)");
-        if (ctx->iopoll == KEEL_REQUIRED)
-            return false;
-        why = why_text(ctx);
+    int rc = open_ring(ctx, &method->data, *shape, &rules, &why);
+    if (rc == 0 && !shape->polled) {
+        rc = watch_ring(method, &method->data);
+        if (rc)
+            uring_ring_close(&method->data);
     }
-    int rc = open_ring(ctx, &method->data, true, &rules, &why);
-    if (rc) {
-        ios_ctx_why(ctx, "no polled ring: %s",
+    if (rc)
+        ios_ctx_why(ctx, "no %sring%s: %s", shape->polled ? "polled " : "",
+                    shape->sqpoll ? " with SQPOLL" : "",
                     rc == KEEL_EMETHOD ? "it would lack what is required" : strerror(-rc));
-        ctx->path.hybrid = false;
+    return rc;
+}
+
+/* Open the data ring at the first device that needs one. Submit lock held. */
+static bool open_data(struct keel_ctx *ctx, struct uring_method *method, bool polled)
+{
+    struct uring_shape shape = {.polled = polled, .sqpoll = ctx->sqpoll != KEEL_OFF};
+
+    if (method->data_tried)
         return false;
+    method->data_tried = true;
+    if (!settle_hybrid(ctx, &shape))
+        return false;
+    int rc = open_shape(ctx, method, &shape);
+    if (rc && shape.sqpoll && polled && ctx->sqpoll != KEEL_REQUIRED) {
+        shape.sqpoll = false;
+        rc = open_shape(ctx, method, &shape);
     }
+    if (rc)
+        return false;
     ctx->path.restricted = ctx->path.restricted && method->data.restricted;
-    ctx->path.iopoll = true;
+    ctx->path.iopoll = polled;
+    ctx->path.hybrid = shape.hybrid;
+    ctx->path.sqpoll = shape.sqpoll;
     atomic_store_explicit(&method->data_open, 1, memory_order_release);
     return true;
 }
 
-int uring_loop_admit(struct keel_ctx *ctx, const struct keel_device *device)
+struct uring_ring *uring_data_ring(struct keel_ctx *ctx, const struct keel_device *device)
 {
     struct uring_method *method = ctx->method_data;
-    bool polls = uring_can_poll(device);
+    bool polls = ctx->iopoll != KEEL_OFF && device && uring_can_poll(device);
 
-    lock_acquire(&ctx->submit);
-    if (polls)
-        polls = open_data(ctx, method);
-    else if (ctx->iopoll == KEEL_REQUIRED)
+    if (method->fd_needed || (!polls && (ctx->sqpoll == KEEL_OFF || ctx->iopoll == KEEL_REQUIRED)))
+        return NULL;
+    if (!atomic_load_explicit(&method->data_open, memory_order_relaxed) &&
+        !open_data(ctx, method, polls))
+        return NULL;
+    return polls || !method->data.polled ? &method->data : NULL;
+}
+
+/* Does the device get what the context must have? Else says why not. Submit lock held. */
+static bool admits(struct keel_ctx *ctx, const struct keel_device *device)
+{
+    const struct uring_ring *data = uring_data_ring(ctx, device);
+
+    if (ctx->iopoll == KEEL_REQUIRED && !uring_can_poll(device))
         ios_ctx_why(ctx,
                     "no polling on %s: its disk has no poll queues (queue/io_poll is 0); for "
                     "NVMe load the driver with nvme.poll_queues=2",
                     device->info.path);
+    else if (ctx->sqpoll == KEEL_REQUIRED && !data && ctx->path.sqpoll)
+        ios_ctx_why(ctx, "no SQPOLL for %s: it does not poll, as others here do",
+                    device->info.path);
+    return (ctx->iopoll != KEEL_REQUIRED || (data && data->polled)) &&
+           (ctx->sqpoll != KEEL_REQUIRED || (data && data->sqpoll));
+}
+
+int uring_loop_admit(struct keel_ctx *ctx, const struct keel_device *device)
+{
+    lock_acquire(&ctx->submit);
+    bool admitted = admits(ctx, device);
     lock_release(&ctx->submit);
-    return !polls && ctx->iopoll == KEEL_REQUIRED ? KEEL_EMETHOD : 0;
+    return admitted ? 0 : KEEL_EMETHOD;
+}
+
+/* Is something in flight on the data ring? Then it is there. */
+static bool data_busy(const struct uring_method *method)
+{
+    /* Acquire pairs with the release in open_data(). */
+    return atomic_load_explicit(&method->data_open, memory_order_acquire) &&
+           uring_data_in_flight(method);
 }
 
 int uring_loop_need_fd(struct keel_ctx *ctx)
 {
     struct uring_method *method = ctx->method_data;
 
-    if (ctx->iopoll == KEEL_REQUIRED)
-        return KEEL_ENOTSUP; /* a polled ring makes no descriptor readable */
-    if (uring_polls(method))
+    if (ctx->iopoll == KEEL_REQUIRED || ctx->sqpoll == KEEL_REQUIRED)
+        return KEEL_ENOTSUP; /* a polled ring makes no descriptor readable; the loop has one ring */
+    if (data_busy(method))
         return KEEL_EBUSY;
     method->fd_needed = true;
     ctx->path.iopoll = false;
+    ctx->path.sqpoll = false;
     return 0;
 }
 
 bool uring_loop_must_spin(struct keel_ctx *ctx)
 {
-    return uring_polls(ctx->method_data);
+    const struct uring_method *method = ctx->method_data;
+
+    return data_busy(method) && method->data.polled;
 }
 
 /* ------------------------------------------------------------- pushing */
@@ -292,14 +373,6 @@ int32_t uring_fixed_buffer(struct keel_ctx *ctx, struct uring_ring *ring, const 
                     rc == -ENOMEM || rc == -EPERM ? " (raise ulimit -l)" : "");
     ctx->path.refused_bytes += bytes;
     return -1;
-}
-
-struct uring_ring *uring_data_ring(struct keel_ctx *ctx, const struct keel_device *device)
-{
-    struct uring_method *method = ctx->method_data;
-
-    return !method->fd_needed && uring_can_poll(device) && open_data(ctx, method) ? &method->data
-                                                                                  : NULL;
 }
 
 void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io)
@@ -369,18 +442,23 @@ static void arm_wake(struct keel_ctx *ctx, struct uring_method *method)
     atomic_store_explicit(&method->wake_armed, 1, memory_order_relaxed);
 }
 
+static void count_enters(struct keel_ctx *ctx, uint32_t count)
+{
+    atomic_fetch_add_explicit(&ctx->enters, count, memory_order_relaxed);
+}
+
 static void kick_ring(struct keel_ctx *ctx, struct uring_ring *ring)
 {
     uint64_t cut;
 
-    if (uring_ring_kick(ring, &ctx->submit, &cut) > 0)
-        atomic_fetch_add_explicit(&ctx->enters, 1, memory_order_relaxed);
+    count_enters(ctx, uring_ring_kick(ring, &ctx->submit, &cut));
     note_cut(ctx->method_data, cut);
 }
 
 /*
- * Polled work that did not come from the holder: it may sleep in the sync ring, and nothing on the
- * data ring completes then. A no-op on the sync ring gets it out.
+ * Work on the data ring that did not come from the holder: it may sleep in the sync ring, where it
+ * does not see the other, and a polled one completes nothing then. A no-op on the sync ring gets it
+ * out.
  */
 static void nudge_holder(struct uring_method *method)
 {
@@ -416,10 +494,10 @@ void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
         method->wait_for = completions_to_wait_for(ctx, method);
         uring_ring_announce(&method->sync);
         if (data)
-            uring_ring_announce(&method->data);
+            count_enters(ctx, uring_ring_announce(&method->data));
         return;
     }
-    if (data && uring_loop_must_spin(ctx)) {
+    if (data && data_busy(method)) {
         kick_ring(ctx, &method->data);
         nudge_holder(method);
     }
@@ -548,7 +626,7 @@ static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring, unsigned w
     uint32_t submit = ring->to_submit;
 
     uring_ring_enter(ring, wait);
-    atomic_fetch_add_explicit(&ctx->enters, 1, memory_order_relaxed);
+    count_enters(ctx, 1);
     if (submit == 0 || !uring_ring_left(ring))
         return;
 
@@ -568,6 +646,28 @@ static bool inline_waits(struct keel_ctx *ctx, const struct uring_method *method
     return waits;
 }
 
+/* Sleep until one of the rings has something; a nudge and a wake-up come by the sync ring. */
+static void wait_for_both(struct keel_ctx *ctx, const struct uring_method *method)
+{
+    struct pollfd fd = {.fd = method->both_fd, .events = POLLIN};
+
+    if (poll(&fd, 1, -1) < 0)
+        KEEL_ASSERT(errno == EINTR);
+    count_enters(ctx, 1);
+}
+
+/* Where the data ring is looked after in a turn. Its thread, where there is one, submits and polls;
+ * what is left is to let it run, since it may be on this processor. */
+static void turn_data(struct keel_ctx *ctx, struct uring_ring *data, bool spin)
+{
+    bool enter = data->sqpoll ? uring_ring_overflow(data) : spin || data->to_submit > 0;
+
+    if (enter)
+        enter_ring(ctx, data, 0);
+    else if (spin && !uring_ring_ready(data))
+        sched_yield();
+}
+
 /* A turn that must not wait leaves KEEL_IO_INLINE requests to one that may: whoever submitted them
  * is about to drive until they are complete. */
 void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait)
@@ -575,14 +675,17 @@ void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait)
     struct uring_method *method = ctx->method_data;
     bool data = atomic_load_explicit(&method->data_open, memory_order_acquire) != 0;
     bool spin = data && uring_loop_must_spin(ctx);
-    bool ready = uring_ring_ready(&method->sync);
+    bool ready = uring_ring_ready(&method->sync) || (data && uring_ring_ready(&method->data));
     bool inlined = wait == IOS_WAIT && inline_waits(ctx, method);
     bool block = wait == IOS_WAIT && !ready && !spin && !inlined;
+    bool both = block && data_busy(method);
 
-    if (data && (spin || method->data.to_submit > 0))
-        enter_ring(ctx, &method->data, 0);
-    if (block || method->sync.to_submit > 0 || uring_ring_overflow(&method->sync))
-        enter_ring(ctx, &method->sync, block ? method->wait_for : 0);
+    if (data)
+        turn_data(ctx, &method->data, spin);
+    if ((block && !both) || method->sync.to_submit > 0 || uring_ring_overflow(&method->sync))
+        enter_ring(ctx, &method->sync, block && !both ? method->wait_for : 0);
+    if (both)
+        wait_for_both(ctx, method);
     if (inlined)
         ios_blocking_run(ctx, &method->inline_queue);
     uring_loop_reap(ctx);
@@ -592,7 +695,7 @@ int uring_loop_wait_fd(struct keel_ctx *ctx)
 {
     const struct uring_method *method = ctx->method_data;
 
-    return method->sync.io.ring_fd;
+    return method->both_fd >= 0 ? method->both_fd : method->sync.io.ring_fd;
 }
 
 /* ------------------------------------------------------------- forgetting */

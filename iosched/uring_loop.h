@@ -48,8 +48,9 @@ enum tag {
 struct uring_method {
     const struct uring_carrier *carrier; /* constant */
     void *own;                           /* the carrier's */
+    int both_fd; /* sqpoll: an epoll of both rings, since nobody can wait in two; else -1 */
     struct uring_ring sync;
-    struct uring_ring data; /* while data_open */
+    struct uring_ring data; /* while data_open; polled, or with SQPOLL, or both */
 
     /* under submit */
     bool data_tried;
@@ -80,7 +81,7 @@ static inline void uring_count(_Atomic uint32_t *counter, uint32_t n)
 }
 
 /* Is something in flight on the data ring? */
-static inline bool uring_polls(const struct uring_method *method)
+static inline bool uring_data_in_flight(const struct uring_method *method)
 {
     return atomic_load_explicit(&method->data_pushed, memory_order_relaxed) !=
            atomic_load_explicit(&method->data_reported, memory_order_relaxed);
@@ -88,8 +89,8 @@ static inline bool uring_polls(const struct uring_method *method)
 
 /* ------------------------------------------------------------- for push(), submit lock held */
 
-/* The polled ring, opened at the first call, if the device is to be polled on this context; NULL.
- */
+/* The data ring, opened at the first call, if the device is to use it on this context: to be
+ * polled, or for its thread that submits (device NULL: a request that needs none); else NULL. */
 struct uring_ring *uring_data_ring(struct keel_ctx *ctx, const struct keel_device *device);
 /* Could the device be polled? */
 bool uring_can_poll(const struct keel_device *device);

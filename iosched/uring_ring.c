@@ -12,6 +12,9 @@
  * kernel's release store: entries may be reused cq.ktail  acquire load here       pairs with the
  * kernel's release store: completions are there cq.khead  release store here      pairs with the
  * kernel's acquire load: places may be reused
+ * With SQPOLL, between our store of sq.ktail and our load of sq.kflags stands a full barrier, which
+ * pairs with the one between the thread's store of NEED_WAKEUP and its last look at the tail: one
+ * of the two sees the other, or entries would lie there until somebody else wakes it.
  */
 #include "iosched/uring_ring.h"
 
@@ -24,6 +27,9 @@
 #include "base/trace.h"
 
 #define ENTRIES_MIN 16u
+/* How long the thread of a ring with SQPOLL looks for entries before it sleeps; waking it costs a
+ * system call, and tens of microseconds until it runs. */
+#define SQPOLL_IDLE_MS 10u
 
 /* ------------------------------------------------------------- setting up */
 
@@ -53,15 +59,18 @@ static int setup_with(struct uring_ring *ring, const struct uring_shape *shape, 
 
     for (;;) {
         struct io_uring_params params = {.cq_entries = shape->completions};
+        uint32_t needed = URING_FEATURES_NEEDED | (shape->sqpoll ? URING_FEATURES_SQPOLL : 0);
         for (unsigned i = 0; i < rungs; i++)
             params.flags |= rung_wanted(shape, i) ? ladder[i].flag : 0;
         params.flags |= ring->polled ? IORING_SETUP_IOPOLL : 0;
         params.flags |= shape->hybrid ? IORING_SETUP_HYBRID_IOPOLL : 0;
+        params.flags |= shape->sqpoll ? IORING_SETUP_SQPOLL : 0;
+        params.sq_thread_idle = shape->sqpoll ? SQPOLL_IDLE_MS : 0;
         params.flags |= shape->commands ? IORING_SETUP_SQE128 | IORING_SETUP_CQE32 : 0;
         rc = setup(entries, &ring->io, &params);
         if (rc == 0) {
             ring->setup_flags = params.flags;
-            if ((params.features & URING_FEATURES_NEEDED) == URING_FEATURES_NEEDED)
+            if ((params.features & needed) == needed)
                 return 0;
             io_uring_queue_exit(&ring->io);
             return -ENOSYS;
@@ -77,8 +86,10 @@ int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, ur
 {
     int rc = -EINVAL;
 
-    *ring = (struct uring_ring){
-        .polled = shape->polled, .sqe_shift = shape->commands, .cqe_shift = shape->commands};
+    *ring = (struct uring_ring){.polled = shape->polled,
+                                .sqpoll = shape->sqpoll,
+                                .sqe_shift = shape->commands,
+                                .cqe_shift = shape->commands};
     for (unsigned rungs = RUNGS + 1; rungs-- > 0;) {
         if (rungs > 0 && !rung_wanted(shape, rungs - 1))
             continue; /* the same flags as one rung below */
@@ -201,13 +212,6 @@ static bool announcement_taken(const struct uring_ring *ring)
     return (int32_t)(uring_ring_taken(ring) - ring->announced_tail) >= 0;
 }
 
-void uring_ring_announce(struct uring_ring *ring)
-{
-    ring->to_submit = publish(ring);
-    ring->announced = ring->to_submit > 0;
-    ring->announced_tail = ring->tail;
-}
-
 /* Returns entries taken; what can be tried again later is no error. */
 static uint32_t enter(struct uring_ring *ring, uint32_t submit, unsigned wait, unsigned flags)
 {
@@ -220,6 +224,29 @@ static uint32_t enter(struct uring_ring *ring, uint32_t submit, unsigned wait, u
     KEEL_ASSERT(rc == -EAGAIN || rc == -EBUSY || rc == -EINTR);
     if (rc != -EINTR)
         sched_yield();
+    return 0;
+}
+
+/* A ring with SQPOLL: show the thread what is filled. Returns how many enters that took: one if it
+ * slept. */
+static uint32_t hand_to_thread(struct uring_ring *ring)
+{
+    if (publish(ring) == 0)
+        return 0;
+    atomic_thread_fence(memory_order_seq_cst); /* see the head of this file */
+    if (!(__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_NEED_WAKEUP))
+        return 0;
+    enter(ring, 0, 0, IORING_ENTER_SQ_WAKEUP);
+    return 1;
+}
+
+uint32_t uring_ring_announce(struct uring_ring *ring)
+{
+    if (ring->sqpoll)
+        return hand_to_thread(ring);
+    ring->to_submit = publish(ring);
+    ring->announced = ring->to_submit > 0;
+    ring->announced_tail = ring->tail;
     return 0;
 }
 
@@ -236,6 +263,8 @@ uint64_t uring_ring_cut(const struct uring_ring *ring)
 uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t *ret_cut)
 {
     *ret_cut = 0;
+    if (ring->sqpoll)
+        return hand_to_thread(ring);
     while (ring->announced && !announcement_taken(ring)) {
         lock_release(submit);
         sched_yield();
@@ -246,10 +275,9 @@ uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t 
     uint32_t count = publish(ring);
     if (count == 0)
         return 0;
-    uint32_t taken = enter(ring, count, 0, 0);
-    if (taken < count)
+    if (enter(ring, count, 0, 0) < count)
         *ret_cut = uring_ring_cut(ring);
-    return taken;
+    return 1;
 }
 
 /* ------------------------------------------------------------- entering and reaping */

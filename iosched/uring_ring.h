@@ -13,6 +13,10 @@
  * publishes or enters. Waiting for it to close is waiting for the holder to reach the kernel and
  * for the kernel to take the entries, which is what waiting for the kernel's own lock of the ring
  * would be.
+ *
+ * A ring with SQPOLL has a thread of the kernel that takes what is published, so nobody enters to
+ * submit: a kick and an announcement publish, and wake that thread if it went to sleep. It takes
+ * entries whenever it likes, hence no links there.
  */
 #ifndef KEEL_IOSCHED_URING_RING_H
 #define KEEL_IOSCHED_URING_RING_H
@@ -43,6 +47,7 @@ struct uring_ring {
     uint8_t sqe_shift, cqe_shift; /* 1: entries of the double size, for passthrough */
     uint32_t sq_mask, cq_mask;
     bool polled;
+    bool sqpoll;     /* a thread of the kernel submits */
     bool restricted; /* the kernel enforces the rules given to uring_ring_enable() */
     bool has_files;  /* there is a table for them */
     bool has_buffers;
@@ -67,6 +72,7 @@ struct uring_shape {
     uint32_t completions; /* room for them */
     bool polled;
     bool hybrid;     /* polled: sleep before polling */
+    bool sqpoll;     /* a thread of the kernel submits */
     bool commands;   /* SQE128 and CQE32, which passthrough needs */
     bool restricted; /* disabled until uring_ring_enable(), so that it can be restricted */
 };
@@ -134,11 +140,12 @@ static inline struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring)
     return sqe;
 }
 
-/* The holder of the role will enter next: publish, and announce. */
-void uring_ring_announce(struct uring_ring *ring);
+/* The holder of the role will enter next: publish, and announce. Returns how many times it entered
+ * the kernel for that: once to wake the thread of a ring with SQPOLL, else 0. */
+uint32_t uring_ring_announce(struct uring_ring *ring);
 
 /* Anyone: publish and enter without waiting. submit: the lock that is held; it may be let go of and
- * taken again. Returns how many entries the kernel took, *ret_cut (see uring_ring_cut). */
+ * taken again. Returns how many times it entered the kernel; *ret_cut (see uring_ring_cut). */
 uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t *ret_cut);
 
 /*

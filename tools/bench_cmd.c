@@ -20,10 +20,10 @@
 /* The options as they stand on the command line; NOT_GIVEN or NULL: not given. */
 #define NOT_GIVEN INT_MIN
 struct flags {
-    int threads, seconds, rounds, depth, batch, json;
+    int threads, seconds, rounds, depth, batch, hybrid, json;
     const char *path, *versus;
     const char *bs, *record, *cache, *data, *log; /* sizes */
-    const char *sched, *method, *iopoll, *sync, *dist, *mode, *workload;
+    const char *sched, *method, *iopoll, *sqpoll, *sync, *dist, *mode, *workload;
 };
 static struct flags flags = {.threads = NOT_GIVEN,
                              .seconds = NOT_GIVEN,
@@ -112,16 +112,19 @@ static int take_names(struct bench_options *options)
 {
     const char *command = options->command;
     int sched = (int)options->sched, iopoll = (int)options->iopoll, mode = (int)options->mode;
-    int workload = (int)options->workload;
+    int workload = (int)options->workload, sqpoll = (int)options->sqpoll;
 
     if (take_name(command, "--sched", flags.sched, scheds, &sched) ||
         take_name(command, "--iopoll", flags.iopoll, wants, &iopoll) ||
+        take_name(command, "--sqpoll", flags.sqpoll, wants, &sqpoll) ||
         take_name(command, "--mode", flags.mode, modes, &mode) ||
         take_name(command, "--workload", flags.workload, workloads, &workload) ||
         take_dist(command, &options->zipf))
         return CLI_USAGE;
     options->sched = (enum bench_sched)sched;
     options->iopoll = (enum keel_want)iopoll;
+    options->sqpoll = (enum keel_want)sqpoll;
+    options->hybrid = flags.hybrid != 0;
     options->mode = (enum bench_mode)mode;
     options->workload = (enum bench_workload)workload;
     if (flags.sync && !path_sync_parse(flags.sync, &options->sync))
@@ -233,6 +236,11 @@ static const struct {
     {BENCH_IOPOLL,
      {"iopoll", 0, POPT_ARG_STRING, &flags.iopoll, 0, "required, preferred, off (preferred)",
       "WANT"}},
+    {BENCH_HYBRID,
+     {"hybrid", 0, POPT_ARG_NONE, &flags.hybrid, 0,
+      "sleep before polling (IORING_SETUP_HYBRID_IOPOLL)", NULL}},
+    {BENCH_SQPOLL,
+     {"sqpoll", 0, POPT_ARG_STRING, &flags.sqpoll, 0, "required, preferred, off (off)", "WANT"}},
     {BENCH_SYNC,
      {"sync", 0, POPT_ARG_STRING, &flags.sync, 0, "auto, dsync, link, flush, none (auto)",
       "METHOD"}},

@@ -106,6 +106,7 @@ static json_t *config_json(const struct bench_job *job, const struct bench_optio
         {BENCH_SCHED, "sched", scheds[options->sched]},
         {BENCH_METHOD, "method", method_name(options->method)},
         {BENCH_IOPOLL, "iopoll", wants[options->iopoll]},
+        {BENCH_SQPOLL, "sqpoll", wants[options->sqpoll]},
         {BENCH_SYNC, "sync", keel_wal_sync_name(options->sync)},
         {BENCH_MODE, "mode", modes[options->mode]},
         {BENCH_WORKLOAD, "workload", workloads[options->workload]},

@@ -186,7 +186,7 @@ int check_main(int argc, const char **argv)
     if (count < 0)
         return CLI_USAGE;
     if (count == 0)
-        return cli_usage(argv[0], "no store given, name the folder of one");
+        return cli_usage(argv[0], "no store given, name its folder or device");
     check.command = argv[0];
     check.path = args[0];
     check.list = json_array();

@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "engine/record.h"
-#include "iosched/quad_format.h"
 #include "pagecache/page.h"
+#include "tools/cli.h"
+#include "tools/store_super.h"
 
 static void set_bit(uint8_t *bits, uint64_t at)
 {
@@ -29,14 +31,12 @@ void check_report(struct check_store *store, const struct check_damage *damage)
 
 /* ---------------------------------------------------------------- opening */
 
-static int open_file(struct check_store *store, const char *name, struct keel_err_info *info,
-                     struct keel_device **ret)
+static int open_at(struct check_store *store, const char *path, const char *name,
+                   struct keel_err_info *info, struct keel_device **ret)
 {
     struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
-    char path[600];
 
     options.read_only = true;
-    snprintf(path, sizeof(path), "%s/%s", store->folder, name);
     int rc = keel_device_open(store->ctx, path, &options, info, ret);
     if (rc == 0 || (info && info->object[0]))
         return rc;
@@ -45,31 +45,59 @@ static int open_file(struct check_store *store, const char *name, struct keel_er
     return rc;
 }
 
+static int open_file(struct check_store *store, const char *name, struct keel_err_info *info,
+                     struct keel_device **ret)
+{
+    char path[600];
+
+    snprintf(path, sizeof(path), "%s/%s", store->path, name);
+    return open_at(store, path, name, info, ret);
+}
+
 static int read_super(struct check_store *store, struct keel_err_info *info)
 {
-    struct keel_quad quad;
-    uint8_t bytes[KEEL_QUAD_PAYLOAD_MAX];
-    uint32_t len = sizeof(bytes);
-    void *block = mem_alloc_aligned(KEEL_BLOCK_BYTES, KEEL_BLOCK_BYTES);
+    struct store_super found;
 
-    if (!block)
-        return -ENOMEM;
-    int rc = KEEL_EFORMAT;
-    if (keel_device_info(store->super_device)->size_bytes >= SUPER_FILE_BYTES) {
-        superblock_quad_init(&quad, store->super_device, NULL, block);
-        rc = keel_quad_open(store->ctx, &quad, false, bytes, &len);
-    }
-    mem_free(block);
-    if (rc == 0 && !superblock_decode(bytes, len, &store->super))
-        rc = KEEL_EFORMAT;
+    int rc = store_super_read(store->ctx, store->super_device, &found);
     if (rc) {
         *info = (struct keel_err_info){.code = rc, .op = "superblock"};
         snprintf(info->object, sizeof(info->object), "store.keel");
         return rc;
     }
-    store->generation = quad.generation;
-    store->copies = (unsigned)__builtin_popcount(quad.copies_good);
+    store->super = found.super;
+    store->generation = found.generation;
+    store->copies = found.copies;
     return 0;
+}
+
+static int open_folder(struct check_store *store, struct keel_err_info *info)
+{
+    int rc = open_file(store, "store.keel", info, &store->super_device);
+
+    if (rc == 0)
+        rc = read_super(store, info);
+    if (rc == 0)
+        rc = open_file(store, "wal.keel", info, &store->wal_device);
+    return rc ? rc : open_file(store, "pages.keel", info, &store->pages_device);
+}
+
+/* On one device the superblock is at its front, and the rest are parts of it. */
+static int open_device(struct check_store *store, struct keel_err_info *info)
+{
+    struct device_layout layout;
+
+    int rc = open_at(store, store->path, store->path, info, &store->super_device);
+    if (rc == 0)
+        rc = read_super(store, info);
+    if (rc)
+        return rc;
+    const struct store_super super = {.super = store->super};
+    rc = store_super_layout(&super, store->super_device, &layout);
+    if (rc)
+        *info = (struct keel_err_info){.code = rc, .op = "superblock: not of this device"};
+    if (rc == 0)
+        rc = keel_device_part(store->super_device, &layout.log, &store->wal_device);
+    return rc ? rc : keel_device_part(store->super_device, &layout.pages, &store->pages_device);
 }
 
 static int make_notes(struct check_store *store)
@@ -88,22 +116,20 @@ static int make_notes(struct check_store *store)
     return store->in_use && store->named && store->whole && store->map ? 0 : -ENOMEM;
 }
 
-int check_open(struct check_store *store, const char *folder,
+int check_open(struct check_store *store, const char *path,
                void (*found)(void *arg, const struct check_damage *damage), void *arg,
                struct keel_err_info *info)
 {
     *store = (struct check_store){.found = found, .arg = arg};
-    if (snprintf(store->folder, sizeof(store->folder), "%s", folder) >= (int)sizeof(store->folder))
+    struct stat st;
+
+    if (snprintf(store->path, sizeof(store->path), "%s", path) >= (int)sizeof(store->path))
         return -ENAMETOOLONG;
-    int rc = keel_ctx_open(NULL, &store->ctx);
+    bool folder = stat(path, &st) != 0 || S_ISDIR(st.st_mode);
+    store->method = store_method(path);
+    int rc = cli_ctx_open(store->method, &store->ctx);
     if (rc == 0)
-        rc = open_file(store, "store.keel", info, &store->super_device);
-    if (rc == 0)
-        rc = read_super(store, info);
-    if (rc == 0)
-        rc = open_file(store, "wal.keel", info, &store->wal_device);
-    if (rc == 0)
-        rc = open_file(store, "pages.keel", info, &store->pages_device);
+        rc = folder ? open_folder(store, info) : open_device(store, info);
     if (rc == 0)
         rc = make_notes(store);
     if (rc)
@@ -198,6 +224,7 @@ static void follow_log(struct check_store *store)
     struct keel_wal *wal;
 
     options.read_only = true;
+    options.method = store->method;
     store->log_rc = keel_wal_open(store->ctx, store->wal_device, &options, &store->log_info, &wal);
     if (store->log_rc)
         return;

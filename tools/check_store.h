@@ -38,7 +38,8 @@ struct check_counts {
 };
 
 struct check_store {
-    char folder[512];
+    char path[512];
+    enum keel_method method;
     struct keel_ctx *ctx;
     struct keel_device *super_device, *wal_device, *pages_device;
     struct superblock super;
@@ -66,10 +67,10 @@ struct check_store {
     void *arg;
 };
 
-/* folder: of the store. found: called for each thing that is wrong, by check_log and check_pages.
- * Blocks. On failure nothing stays open. Errors: KEEL_ENOTFOUND, KEEL_EACCESS, KEEL_EINUSE,
- * KEEL_EFORMAT, KEEL_EVERSION, KEEL_ESUPER, KEEL_EREAD, -errno. */
-int check_open(struct check_store *store, const char *folder,
+/* path: the store's folder or device. found: called for each thing that is wrong, by check_log and
+ * check_pages. Blocks. On failure nothing stays open. Errors: KEEL_ENOTFOUND, KEEL_EACCESS,
+ * KEEL_EINUSE, KEEL_EFORMAT, KEEL_EVERSION, KEEL_ESUPER, KEEL_EREAD, -errno. */
+int check_open(struct check_store *store, const char *path,
                void (*found)(void *arg, const struct check_damage *damage), void *arg,
                struct keel_err_info *info);
 /* Find the end of the log and what it would redo, and with it the map. 0 (log_rc has the verdict on

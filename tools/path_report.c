@@ -45,6 +45,8 @@ void path_report_fill(struct path_report *report, struct keel_ctx *ctx, struct k
     const struct keel_ctx_path *path = keel_ctx_path(ctx);
     snprintf(report->method, sizeof(report->method), "%s", path->method);
     report->iopoll = path->iopoll;
+    report->hybrid = path->hybrid;
+    report->sqpoll = path->sqpoll;
     report->fixed_buffers = path->fixed_buffers;
     report->fixed_files = path->fixed_files;
     report->restricted = path->restricted;
@@ -75,7 +77,7 @@ void path_report_fill(struct path_report *report, struct keel_ctx *ctx, struct k
 static void print_polling(const struct path_report *report, const struct disk *disk, FILE *out)
 {
     if (report->iopoll)
-        fprintf(out, "  polling        on\n");
+        fprintf(out, "  polling        on%s\n", report->hybrid ? ", after a sleep" : "");
     else if (strcmp(report->method, "uring") != 0)
         fprintf(out, "  polling        off: needs io_uring\n");
     else if (disk && disk->found && disk->io_poll == DISK_NO)
@@ -111,6 +113,8 @@ void path_report_print(const struct path_report *report, const struct disk *disk
     fprintf(out, "  method         %s%s%s\n", report->method, uring || !report->why[0] ? "" : ": ",
             uring ? "" : report->why);
     print_polling(report, disk, out);
+    if (report->sqpoll)
+        fprintf(out, "  SQPOLL         on: a thread of the kernel submits\n");
     if (report->fixed_buffers)
         fprintf(out, "  fixed buffers  on, %" PRIu64 " MiB registered\n",
                 report->registered_bytes >> 20);
@@ -146,11 +150,12 @@ json_t *path_report_json(const struct path_report *report)
             json_object_set_new(p50, keel_wal_sync_name((enum keel_sync_method)i),
                                 json_integer((json_int_t)report->sync_ns_p25[i]));
     }
-    return json_pack(
-        "{s:s,s:b,s:b,s:b,s:b,s:o,s:I,s:s?,s:s,s:s,s:o,s:s,s:s}", "method", report->method,
-        "iopoll", (int)report->iopoll, "fixed_buffers", (int)report->fixed_buffers, "fixed_files",
-        (int)report->fixed_files, "restricted", (int)report->restricted, "setup_flags", flags,
-        "registered_bytes", (json_int_t)report->registered_bytes, "sync_method",
-        report->sync_known ? report->sync_method : NULL, "sync_why", report->sync_why, "sched",
-        report->sched, "sync_ns_p25", p50, "why", report->why, "log_why", report->log_why);
+    return json_pack("{s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:o,s:I,s:s?,s:s,s:s,s:o,s:s,s:s}", "method",
+                     report->method, "iopoll", (int)report->iopoll, "hybrid", (int)report->hybrid,
+                     "sqpoll", (int)report->sqpoll, "fixed_buffers", (int)report->fixed_buffers,
+                     "fixed_files", (int)report->fixed_files, "restricted", (int)report->restricted,
+                     "setup_flags", flags, "registered_bytes", (json_int_t)report->registered_bytes,
+                     "sync_method", report->sync_known ? report->sync_method : NULL, "sync_why",
+                     report->sync_why, "sched", report->sched, "sync_ns_p25", p50, "why",
+                     report->why, "log_why", report->log_why);
 }

@@ -17,7 +17,7 @@
 
 struct path_report {
     char method[16];
-    bool iopoll, fixed_buffers, fixed_files, restricted;
+    bool iopoll, hybrid, sqpoll, fixed_buffers, fixed_files, restricted;
     uint32_t setup_flags;
     char sched[16]; /* mode of the scheduler; fill says the default */
     uint64_t registered_bytes;

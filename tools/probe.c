@@ -29,6 +29,8 @@ struct probe {
     struct keel_device_info device;
     struct path_report report;
     struct probe_nvme nvme;
+    int refused; /* 0, or why keel would not open the device; device and report are void then */
+    struct keel_err_info refusal;
 };
 
 /* The log is gone again when this returns, whatever happened. */
@@ -96,6 +98,30 @@ static void print_attr(const struct disk *disk, const char *label, const char *n
         printf("  %-14s %s\n", label, buf);
 }
 
+/* Bytes, or that nobody says; kernel: where that is from when the disk was not asked. */
+static void print_bytes(const char *label, uint64_t bytes, const char *kernel)
+{
+    if (bytes)
+        printf("  %-14s %" PRIu64 " bytes%s%s\n", label, bytes, *kernel ? ", " : "", kernel);
+}
+
+/* How it wants to be written. */
+static void print_writes(const struct keel_device_info *device)
+{
+    bool asked = device->identify == 0;
+
+    print_bytes("write unit", device->write_granularity, asked ? "NPWG" : "minimum_io_size");
+    print_bytes("aligned at", device->write_align, "NPWA");
+    print_bytes("best write", device->write_optimal, asked ? "NOWS" : "optimal_io_size");
+    print_bytes("atomic unit", device->atomic_write, "beside other writes (AWUN)");
+    print_bytes("", device->atomic_write_power,
+                asked ? "across a loss of power (AWUPF)" : "atomic_write_unit_max_bytes");
+    print_bytes("MDTS", device->mdts, "");
+    if (!asked && device->identify != KEEL_ENOTSUP)
+        printf("  %-14s Identify: %s; these are the kernel's words\n", "not asked",
+               strerror(keel_err_errno(device->identify)));
+}
+
 static void print_device(const struct probe *probe)
 {
     const struct keel_device_info *device = &probe->device;
@@ -111,6 +137,7 @@ static void print_device(const struct probe *probe)
     printf("  %-14s memory %u, offset %u\n", "direct I/O", device->memory_align,
            device->offset_align);
     printf("  %-14s %u bytes\n", "max transfer", device->max_transfer);
+    print_writes(device);
     printf("  %-14s %s\n", "volatile cache", yes(device->volatile_cache));
     printf("  %-14s %s\n", "FUA", yes(device->fua));
     printf("  %-14s %s\n", "polling", yes(device->io_poll));
@@ -118,41 +145,98 @@ static void print_device(const struct probe *probe)
     if (disk->found) {
         print_attr(disk, "scheduler", "scheduler");
         print_attr(disk, "requests", "nr_requests");
-        print_attr(disk, "atomic write", "atomic_write_unit_max_bytes");
     }
+}
+
+static json_t *bytes_json(uint64_t bytes)
+{
+    return bytes ? json_integer((json_int_t)bytes) : json_null();
+}
+
+static json_t *writes_json(const struct keel_device_info *device)
+{
+    bool asked = device->identify == 0;
+    json_t *why = asked ? json_null()
+                  : device->identify == KEEL_ENOTSUP
+                      ? json_string("not an NVMe device")
+                      : json_string(strerror(keel_err_errno(device->identify)));
+
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "source", asked ? "identify" : "kernel",
+                     "not_asked", why, "granularity", bytes_json(device->write_granularity),
+                     "align", bytes_json(device->write_align), "optimal",
+                     bytes_json(device->write_optimal), "atomic", bytes_json(device->atomic_write),
+                     "atomic_power", bytes_json(device->atomic_write_power), "mdts",
+                     bytes_json(device->mdts));
 }
 
 static json_t *device_json(const struct probe *probe)
 {
     const struct keel_device_info *device = &probe->device;
+
+    if (probe->refused)
+        return json_pack("{s:s,s:o,s:{s:s,s:s,s:s}}", "path", probe->path, "disk",
+                         disk_json(&probe->disk), "refused", "error", keel_err_name(probe->refused),
+                         "text", keel_err_text(probe->refused), "op",
+                         probe->refusal.op ? probe->refusal.op : "");
     return json_pack(
-        "{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b}", "path", probe->path, "disk",
+        "{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b,s:o}", "path", probe->path, "disk",
         disk_json(&probe->disk), "is_block", (int)device->is_block, "logical_block",
         (json_int_t)device->logical_block, "physical_block", (json_int_t)device->physical_block,
         "memory_align", (json_int_t)device->memory_align, "offset_align",
         (json_int_t)device->offset_align, "max_transfer", (json_int_t)device->max_transfer,
         "volatile_cache", (int)device->volatile_cache, "fua", (int)device->fua, "io_poll",
-        (int)device->io_poll, "rotational", (int)device->rotational, "direct", (int)device->direct);
+        (int)device->io_poll, "rotational", (int)device->rotational, "direct", (int)device->direct,
+        "writes", writes_json(device));
 }
 
+/* The disk to ask for Identify: what was named, or the one below it. */
+static const char *node_of(const struct probe *probe, char node[80])
+{
+    if (probe->character)
+        return probe->path;
+    snprintf(node, 80, "/dev/%s", probe->disk.name);
+    return probe->disk.found && strncmp(probe->disk.name, "nvme", 4) == 0 ? node : NULL;
+}
+
+/* What keel would refuse is asked and shown all the same: the answers may say why. */
 static int ask(struct probe *probe)
 {
-    struct keel_err_info info = {0};
     struct keel_ctx *ctx;
     char node[80];
     probe_kernel_ask(&probe->kernel);
     int rc = cli_ctx_open(probe->character ? KEEL_METHOD_NVME : KEEL_METHOD_AUTO, &ctx);
     if (rc)
         return cli_error(probe->command, "opening a context", rc, NULL);
-    rc = probe->folder ? ask_folder(probe, ctx, &info) : ask_device(probe, ctx, &info);
+    probe->refused = probe->folder ? ask_folder(probe, ctx, &probe->refusal)
+                                   : ask_device(probe, ctx, &probe->refusal);
     keel_ctx_close(ctx);
-    if (rc)
-        return cli_error(probe->command, probe->path, rc, &info);
-    if (probe->character)
+    if (probe->character && !probe->refused)
         disk_find_number(probe->device.dev_major, probe->device.dev_minor, &probe->disk);
-    snprintf(node, sizeof(node), "/dev/%s", probe->disk.name);
-    probe_nvme_ask(probe->disk.found ? node : NULL, &probe->nvme);
+    probe_nvme_ask(node_of(probe, node), &probe->nvme);
     return 0;
+}
+
+static int print_json(const struct probe *probe)
+{
+    return cli_json(probe->command,
+                    json_pack("{s:s,s:o,s:o,s:o,s:o}", "version", keel_version(), "kernel",
+                              probe_kernel_json(&probe->kernel), "device", device_json(probe),
+                              "nvme", probe_nvme_json(&probe->nvme), "path",
+                              probe->refused ? json_null() : path_report_json(&probe->report)));
+}
+
+static void print(const struct probe *probe)
+{
+    probe_kernel_print(&probe->kernel, stdout);
+    if (!probe->refused)
+        print_device(probe);
+    probe_nvme_print(&probe->nvme, stdout);
+    if (probe->refused)
+        return;
+    printf("keel %s would take\n", keel_version());
+    path_report_print(&probe->report, &probe->disk, stdout);
+    if (!probe->report.sync_known)
+        printf("  sync method    measured when a log is opened; name a folder to measure it now\n");
 }
 
 int probe_main(int argc, const char **argv)
@@ -182,18 +266,10 @@ int probe_main(int argc, const char **argv)
     if (status)
         return status;
 
-    if (json)
-        return cli_json(probe.command,
-                        json_pack("{s:s,s:o,s:o,s:o,s:o}", "version", keel_version(), "kernel",
-                                  probe_kernel_json(&probe.kernel), "device", device_json(&probe),
-                                  "nvme", probe_nvme_json(&probe.nvme), "path",
-                                  path_report_json(&probe.report)));
-    probe_kernel_print(&probe.kernel, stdout);
-    print_device(&probe);
-    probe_nvme_print(&probe.nvme, stdout);
-    printf("keel %s would take\n", keel_version());
-    path_report_print(&probe.report, &probe.disk, stdout);
-    if (!probe.report.sync_known)
-        printf("  sync method    measured when a log is opened; name a folder to measure it now\n");
-    return CLI_OK;
+    if (!json)
+        print(&probe);
+    else if (print_json(&probe))
+        return CLI_FAILED;
+    return probe.refused ? cli_error(probe.command, probe.path, probe.refused, &probe.refusal)
+                         : CLI_OK;
 }

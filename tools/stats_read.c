@@ -18,7 +18,7 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/mem.h"
-#include "engine/stats_publish.h"
+#include "engine/stats_object.h"
 
 #define TRIES    100 /* a publication takes some microseconds, ten times a second */
 #define PAUSE_NS 200000
@@ -254,7 +254,7 @@ bool stats_read(const char *path, struct stats_view *view, struct stats_error *e
     uid_t owner;
 
     *view = (struct stats_view){0};
-    int rc = stats_segment_name(path, name);
+    int rc = stats_object_name(path, name);
     if (rc || !owner_of(path, &owner))
         return bad(error, "there is no store: %s", strerror(rc ? -rc : ENOENT));
     /* A store may be opened by root, whoever it belongs to. */
@@ -275,6 +275,8 @@ unsigned stats_find(void (*each)(void *arg, const struct stats_view *view), void
     struct dirent *entry;
     unsigned count = 0;
     uid_t self = geteuid();
+
+    stats_object_sweep();
     DIR *folder = opendir(STATS_FOLDER);
 
     while (folder && (entry = readdir(folder))) {

@@ -80,6 +80,7 @@ static void verify_log(struct verify *verify)
         return;
     verify->ring_bytes = file.super.ring_bytes;
     verify->inflight_bytes = file.super.inflight_bytes;
+    options.method = file.method;
     verify->rc = keel_wal_open(file.ctx, file.device, &options, &verify->info, &wal);
     if (!verify->rc) {
         verify->report = *keel_wal_report(wal);
@@ -200,7 +201,7 @@ static void print_help(void)
            "  stat     how full it is, and with what\n"
            "  salvage  write a copy that ends before the damage; exit 0 all that was promised is\n"
            "           in it, 3 something was given up, 4 could not be read\n\n"
-           "LOG is a wal.keel or the folder of a store. It is not changed.\n");
+           "LOG is a wal.keel, or the folder or device of a store. It is not changed.\n");
 }
 
 int wal_main(int argc, const char **argv)
@@ -233,7 +234,8 @@ int wal_main(int argc, const char **argv)
     if (count < 0)
         return CLI_USAGE;
     if (count == 0)
-        return cli_usage(command, "no log given, name a wal.keel or the folder of a store");
+        return cli_usage(command,
+                         "no log given, name a wal.keel, or the folder or device of a store");
     if (copy && action != 3)
         return cli_usage(command, "-o is for salvage, leave it out");
     switch (action) {

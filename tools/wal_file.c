@@ -14,7 +14,10 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/mem.h"
+#include "engine/device_format.h"
 #include "iosched/quad_format.h"
+#include "tools/cli.h"
+#include "tools/store_super.h"
 #include "wal/position.h"
 
 #define WINDOW_BYTES (256u * 1024u)
@@ -25,6 +28,7 @@ static int find_log(struct wal_file *file, const char *path)
     if (stat(path, &st))
         return errno == ENOENT ? KEEL_ENOTFOUND : -errno;
     bool folder = S_ISDIR(st.st_mode);
+    file->method = store_method(path);
     int len = snprintf(file->path, sizeof(file->path), "%s%s", path, folder ? "/wal.keel" : "");
     if (len >= (int)sizeof(file->path))
         return -ENAMETOOLONG;
@@ -101,6 +105,46 @@ static int read_super(struct wal_file *file, bool damaged)
     return 0;
 }
 
+static int use_part(struct wal_file *file, uint64_t log_bytes)
+{
+    const struct keel_device_range range = {DEVICE_AT_LOG, log_bytes, log_bytes};
+
+    if (file->device != file->whole)
+        keel_device_close(file->device);
+    file->device = NULL;
+    return keel_device_part(file->whole, &range, &file->device);
+}
+
+/*
+ * The device holds a store: its log is a part of it, as long as the superblock says. Where that
+ * cannot be read, the log's own superblock says it, whose first two copies are at its front: from
+ * there to the end of the device is looked at first.
+ */
+static int read_in_store(struct wal_file *file, bool damaged)
+{
+    struct device_layout layout;
+    struct store_super store;
+    uint64_t size = keel_device_info(file->device)->size_bytes / WAL_BLOCK * WAL_BLOCK;
+
+    file->whole = file->device;
+    file->of_store = true;
+    int rc = store_super_read(file->ctx, file->whole, &store);
+    if (rc == 0)
+        rc = store_super_layout(&store, file->whole, &layout);
+    if (rc == 0)
+        rc = use_part(file, store.super.log_bytes);
+    if (rc == 0)
+        return read_super(file, damaged);
+    if (!damaged || (rc != KEEL_ESUPER && rc != KEEL_EREAD) || size <= DEVICE_AT_LOG)
+        return rc;
+    rc = use_part(file, size - DEVICE_AT_LOG);
+    if (rc == 0)
+        rc = read_super(file, true);
+    if (rc == 0)
+        rc = use_part(file, file->super.ring_bytes + WAL_SUPER_BYTES);
+    return rc ? rc : read_super(file, true);
+}
+
 static int open_file(struct wal_file *file, const char *path, bool damaged,
                      struct keel_err_info *info)
 {
@@ -110,7 +154,7 @@ static int open_file(struct wal_file *file, const char *path, bool damaged,
     int rc = find_log(file, path);
     if (rc)
         goto fail;
-    rc = keel_ctx_open(NULL, &file->ctx);
+    rc = cli_ctx_open(file->method, &file->ctx);
     if (rc)
         goto fail;
     rc = keel_device_open(file->ctx, file->path, &options, info, &file->device);
@@ -119,6 +163,8 @@ static int open_file(struct wal_file *file, const char *path, bool damaged,
     file->cell = mem_alloc_aligned(WAL_BLOCK, WAL_BLOCK);
     file->window = mem_alloc_aligned(WAL_BLOCK, WINDOW_BYTES);
     rc = file->cell && file->window ? read_super(file, damaged) : -ENOMEM;
+    if (rc == KEEL_EFORMAT)
+        rc = read_in_store(file, damaged);
     if (rc)
         goto fail;
     return 0;
@@ -139,13 +185,18 @@ int wal_file_open_damaged(struct wal_file *file, const char *path, struct keel_e
 
 void wal_file_close(struct wal_file *file)
 {
+    if (file->whole == file->device)
+        file->whole = NULL;
     if (file->device)
         keel_device_close(file->device);
+    if (file->whole)
+        keel_device_close(file->whole);
     if (file->ctx)
         keel_ctx_close(file->ctx);
     mem_free(file->window);
     mem_free(file->cell);
     file->device = NULL;
+    file->whole = NULL;
     file->ctx = NULL;
     file->window = file->cell = NULL;
 }

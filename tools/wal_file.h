@@ -10,10 +10,12 @@
 #include "wal/block.h"
 
 struct wal_file {
-    char path[512]; /* of the log itself */
-    bool of_store;  /* it lies in the folder of a store: its records are the engine's */
+    char path[512];          /* of the log itself */
+    bool of_store;           /* it is a store's: its records are the engine's */
+    enum keel_method method; /* of ctx, and of whoever else opens the log */
     struct keel_ctx *ctx;
-    struct keel_device *device;
+    struct keel_device *device; /* the log */
+    struct keel_device *whole; /* that it is a part of, where a store lies on one device; or NULL */
     struct wal_super super;
     struct wal_seed seed;
     uint64_t generation;   /* of the superblock */
@@ -25,9 +27,9 @@ struct wal_file {
     uint64_t window_offset, window_bytes;
 };
 
-/* path: a log, or the folder of a store. Blocks. On failure nothing stays open. Errors:
- * KEEL_ENOTFOUND, KEEL_EACCESS, KEEL_EINUSE, KEEL_EFORMAT, KEEL_EVERSION, KEEL_ESUPER, KEEL_EREAD,
- * -errno. */
+/* path: a log, the folder of a store, or a device with a store on it. Blocks. On failure nothing
+ * stays open. Errors: KEEL_ENOTFOUND, KEEL_EACCESS, KEEL_EINUSE, KEEL_EFORMAT, KEEL_EVERSION,
+ * KEEL_ESUPER, KEEL_EREAD, -errno. */
 int wal_file_open(struct wal_file *file, const char *path, struct keel_err_info *info);
 /* The same, but one valid copy of the superblock is enough. */
 int wal_file_open_damaged(struct wal_file *file, const char *path, struct keel_err_info *info);

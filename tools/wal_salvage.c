@@ -116,24 +116,32 @@ static int finish(struct wal_file *file, const struct wal_survey *survey, const 
     struct wal_super super;
     struct keel_quad quad;
     struct keel_wal *wal;
+    struct keel_ctx *ctx;
 
     int rc = end_super(file, survey, &super);
     if (rc)
         return rc;
-    rc = keel_device_open(file->ctx, path, &options, info, &device);
+    rc = cli_ctx_open(KEEL_METHOD_AUTO,
+                      &ctx); /* the log may be on a namespace, the copy is a file */
     if (rc)
         return rc;
+    rc = keel_device_open(ctx, path, &options, info, &device);
+    if (rc) {
+        keel_ctx_close(ctx);
+        return rc;
+    }
     wal_super_cell(&quad, device, NULL, file->cell);
     quad.generation = file->generation;
-    rc = keel_quad_step(file->ctx, &quad, payload, wal_super_encode(&super, payload));
+    rc = keel_quad_step(ctx, &quad, payload, wal_super_encode(&super, payload));
     wal_options.read_only = true;
     if (rc == 0)
-        rc = keel_wal_open(file->ctx, device, &wal_options, info, &wal);
+        rc = keel_wal_open(ctx, device, &wal_options, info, &wal);
     if (rc == 0) {
         *report = *keel_wal_report(wal);
-        rc = keel_wal_close(file->ctx, wal);
+        rc = keel_wal_close(ctx, wal);
     }
     keel_device_close(device);
+    keel_ctx_close(ctx);
     return rc;
 }
 

@@ -199,7 +199,7 @@ static int open_memory(struct keel_wal *wal, const struct keel_wal_options *opti
     ctx_options.method = options->method;
     ctx_options.kind = KEEL_CTX_SHARED;
     ctx_options.fixed = options->fixed;
-    ctx_options.iopoll = KEEL_OFF; /* a dsync write needs the kernel's worker, not a spinner */
+    ctx_options.iopoll = KEEL_OFF; /* docs/adr/0038: the leader sleeps, and the next batch forms */
     ctx_options.depth = 4 * WAL_INFLIGHT_MAX;
     ctx_options.sim = options->sim;
     rc = keel_ctx_open(&ctx_options, &wal->ctx);

@@ -75,6 +75,8 @@ static void add_all(struct args *args, const struct bench_run *run, const struct
         add(args, "--registerfiles");
     if (run->report->path.iopoll)
         add(args, "--hipri");
+    if (run->report->path.sqpoll)
+        add(args, "--sqthread_poll");
 }
 
 bool fio_load_round(const struct bench_run *run, const struct fio_load *load,
@@ -96,10 +98,10 @@ bool fio_load_round(const struct bench_run *run, const struct fio_load *load,
     keel_ignore(remove(report), "nothing depends on it");
     if (good)
         snprintf(series->note, sizeof(series->note),
-                 "fio %s rw=%s bs=%llu iodepth=%u batch=%u numjobs=%u%s%s%s",
+                 "fio %s rw=%s bs=%llu iodepth=%u batch=%u numjobs=%u%s%s%s%s",
                  strcmp(path->method, "nvme") == 0 ? "io_uring_cmd" : "io_uring direct=1", load->rw,
                  (unsigned long long)load->bs_bytes, load->depth, load->batch, load->threads,
                  path->fixed_buffers ? " fixedbufs" : "", path->fixed_files ? " registerfiles" : "",
-                 path->iopoll ? " hipri" : "");
+                 path->iopoll ? " hipri" : "", path->sqpoll ? " sqthread_poll" : "");
     return good;
 }

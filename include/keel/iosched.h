@@ -93,6 +93,10 @@ struct keel_ctx_options {
     bool hybrid;             /* the polled ring sleeps for half of what a request takes before it
                               * polls (Linux 6.13): less processor time, a little later. Where the
                               * kernel has it not: refused with iopoll = REQUIRED, else said */
+    enum keel_want sqpoll;   /* a thread of the kernel takes what is submitted to the data ring, and
+                              * polls for it on a polled one: no system call per turn, and a
+                              * processor less while there is work and 10 ms beyond; KEEL_OFF (0 is
+                              * KEEL_PREFERRED: use KEEL_CTX_OPTIONS_DEFAULT). Not with keel_ctx_fd */
     uint32_t depth;          /* most requests in flight, 8 to 4096; 0 = 256 */
     uint32_t queue_max;      /* most requests queued behind them; 0 = 16384 */
     struct keel_sim *sim;    /* KEEL_METHOD_SIM only: borrowed until keel_ctx_close */
@@ -106,9 +110,9 @@ struct keel_ctx_options {
     uint32_t raw_ops_count; /* at most KEEL_RAW_OPS_MAX */
 };
 #define KEEL_RAW_OPS_MAX 32u
-#define KEEL_CTX_OPTIONS_DEFAULT                \
-    {                                           \
-        .size = sizeof(struct keel_ctx_options) \
+#define KEEL_CTX_OPTIONS_DEFAULT                                    \
+    {                                                               \
+        .size = sizeof(struct keel_ctx_options), .sqpoll = KEEL_OFF \
     }
 
 /*
@@ -138,8 +142,9 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_poll(struct keel_ctx *ctx, unsigned cal
  * do. Owned by the context. Opened at the first call; from then on work that is submitted outside
  * keel_ctx_poll makes it readable too, so an event loop cannot sleep with work staged. The kernel
  * completes requests in the thread that submitted them, which can end its epoll_wait early with
- * EINTR: call it again. KEEL_ENOTSUP: iopoll is REQUIRED (a polled ring makes nothing readable),
- * the method is sim, or the context is shared; KEEL_EBUSY: polled requests are in flight.
+ * EINTR: call it again. KEEL_ENOTSUP: iopoll or sqpoll is REQUIRED (it ends both: a polled ring
+ * makes nothing readable, and a loop sleeps on one ring), the method is sim, or the context is
+ * shared; KEEL_EBUSY: polled requests are in flight.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_ctx_fd(struct keel_ctx *ctx);
 
@@ -148,6 +153,7 @@ struct keel_ctx_path {
     const char *method; /* "uring", "nvme", "sync", "sim" */
     bool iopoll;        /* data ring is polled */
     bool hybrid;        /* and sleeps before it polls */
+    bool sqpoll;        /* there is a data ring, and a thread of the kernel submits for it */
     bool fixed_buffers; /* at least one arena chunk is registered */
     bool fixed_files;
     bool restricted;      /* every ring takes only what keel uses, and raw_ops */
@@ -237,8 +243,23 @@ struct keel_device_info {
     uint32_t memory_align, offset_align; /* statx DIOALIGN, or logical block size */
     uint32_t logical_block, physical_block;
     uint32_t max_transfer;
-    bool is_block, volatile_cache, fua, io_poll, rotational, direct;
+    bool is_block, volatile_cache, fua, io_poll, rotational, direct; /* volatile_cache: the kernel's
+                                                                      * word, or VWC of Identify */
     uint32_t dev_major, dev_minor; /* of the disk below, for /sys/dev/block */
+
+    /* How the disk below wants to be written, in bytes; 0: it does not say, or nobody could ask. A
+     * block device on NVMe and a namespace are asked (Identify); else it is what the kernel says.
+     */
+    int32_t identify;            /* 0: asked; KEEL_ENOTSUP: no such device; else why not (-errno) */
+    uint32_t write_granularity;  /* NPWG: writes of multiples of it cost no read and rewrite inside;
+                                  * kernel: minimum_io_size */
+    uint32_t write_align;        /* NPWA: and should begin at multiples of it; kernel: unknown */
+    uint32_t write_optimal;      /* NOWS: best size of a write; kernel: optimal_io_size */
+    uint32_t atomic_write;       /* (N)AWUN: a write up to it never mixes with another; unknown */
+    uint32_t atomic_write_power; /* (N)AWUPF: and is whole or not there after a loss of power;
+                                  * kernel: atomic_write_unit_max_bytes (6.11) */
+    uint64_t mdts;               /* MDTS: longest transfer of one command; 0 with identify 0: no
+                                  * limit; kernel: max_transfer has it in it */
     char path[256];
 };
 

@@ -100,6 +100,9 @@ struct keel_sched_class_stats {
     uint64_t merged, split;         /* requests that rode on another's command; commands for a part
                                      * of a request */
     uint64_t joined;                /* reads that were answered with another's bytes */
+    uint64_t resent;                /* merged commands that failed or came short, upon which each of
+                                     * their requests went again alone: page data only; a durable
+                                     * write is never merged, and no sync is sent again */
     uint64_t promoted;              /* requests that were lifted into this class */
     uint64_t cost_ns;               /* the disk's time that was charged */
     uint64_t depth_ns;              /* integral of the number in flight over time: its growth over

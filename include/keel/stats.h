@@ -112,6 +112,7 @@ X(class, errors,                 COUNTER, "commands that failed") \
 X(class, merged,                 COUNTER, "requests that rode on another's command") \
 X(class, split,                  COUNTER, "commands for a part of a request") \
 X(class, joined,                 COUNTER, "reads that were answered with another's bytes") \
+X(class, resent,                 COUNTER, "merged commands that failed, whose requests went again alone") \
 X(class, promoted,               COUNTER, "requests that were lifted into this class") \
 X(class, cost_ns,                COUNTER, "the disk's time that was charged") \
 X(class, depth_ns,               COUNTER, "integral of the number in flight over time: its rate is the average depth") \

@@ -1,9 +1,10 @@
 /*
  * The contract suite: what every method promises, in tests that do not know which one they run on.
  *
- * CONTRACT_TEST(name) is one Criterion test per method. It begins with an open context, a folder
- * and an arena, and ends with everything closed. A method that cannot run here is skipped, and says
- * why on stderr. A test that needs something which only some methods have asks for it and skips.
+ * CONTRACT_TEST(name) is one Criterion test per method, and per way of submitting. It begins with
+ * an open context, a folder and an arena, and ends with everything closed. A method that cannot run
+ * here is skipped, and says why on stderr. A test that needs something which only some methods have
+ * asks for it and skips.
  *
  * KEEL_TEST_DEVICE=PATH gives the methods that work on block devices that disk instead of files:
  * the devices of a test are parts of it. Its content is lost; one test at a time then (-j1).
@@ -29,8 +30,9 @@
 #define CONTRACT_PARTS_MAX 4
 
 struct contract {
-    const char *label; /* of the method */
+    const char *label; /* of the row */
     enum keel_method method;
+    enum keel_want sqpoll;
     struct keel_ctx *ctx;
     struct keel_arena *arena;
     struct keel_sim *sim; /* NULL on real devices */
@@ -46,8 +48,9 @@ struct contract {
 };
 
 struct contract_row {
-    const char *label;
+    const char *label; /* the method's name, and perhaps more behind it */
     enum keel_method method;
+    enum keel_want sqpoll;
 };
 
 /* Open everything; false: this method cannot run here, and why was printed. */
@@ -96,7 +99,7 @@ void contract_expect(struct contract *c, struct keel_device *device, uint32_t bl
             CONTRACT_SKIP(c, "a disk is one device, and has no names"); \
     } while (0)
 
-#define CONTRACT_METHODS 4
+#define CONTRACT_METHODS 6
 
 /* Fill in the numbers of the methods that are to be run; how many there are. */
 size_t contract_choose(size_t *numbers);

@@ -2,7 +2,8 @@
  * Does the polled ring poll? Writes and reads a device or a file with iopoll=REQUIRED, looks at
  * every block that comes back, and counts the interrupts of the NVMe disk beside the reads.
  *
- *   lab_polled PATH     a block device is used as it is (its content is lost), else a file is made
+ *   lab_polled PATH [hybrid|sqpoll]    a block device is used as it is (its content is lost), else
+ *                                      a file is made; the ring sleeps first, a thread submits
  *
  *   1. stamped blocks are written: plain, DSYNC, LINK_SYNC, and a SYNC at the end
  *   2. random reads with many in flight, checked; interrupts must be under 1 percent of them
@@ -147,7 +148,7 @@ static uint64_t interrupts(void)
     return sum;
 }
 
-static bool hybrid; /* asked for */
+static bool hybrid, sqpoll; /* asked for */
 
 static int open_load(struct load *load, const char *path, enum keel_want iopoll)
 {
@@ -161,6 +162,7 @@ static int open_load(struct load *load, const char *path, enum keel_want iopoll)
     options.method = KEEL_METHOD_URING;
     options.iopoll = iopoll;
     options.hybrid = hybrid;
+    options.sqpoll = sqpoll ? KEEL_REQUIRED : KEEL_OFF;
     int rc = keel_ctx_open(&options, &load->ctx);
     if (rc == 0)
         rc = keel_arena_create(ARENA_BYTES, &load->arena);
@@ -206,7 +208,7 @@ static void measure_reads(struct load *load, const char *name, bool polled)
            " ms, fixed buffers %d, fixed files %d%s%s\n",
            name, READS, count, (clock_now_ns() - start) / 1000000, path->fixed_buffers,
            path->fixed_files, path->why[0] ? "; " : "", path->why);
-    if (path->iopoll != polled)
+    if (path->iopoll != polled || path->sqpoll != sqpoll)
         fail(load, "the context does not say so", KEEL_EMETHOD);
     if (polled ? count * 100 >= READS : count * 100 < READS)
         fail(load, "wrong number of interrupts", KEEL_EMETHOD);
@@ -241,8 +243,9 @@ static int run_interrupts(const char *path)
 int main(int argc, char **argv)
 {
     hybrid = argc == 3 && strcmp(argv[2], "hybrid") == 0;
-    if (argc != 2 && !hybrid) {
-        fprintf(stderr, "usage: lab_polled PATH [hybrid]\n");
+    sqpoll = argc == 3 && strcmp(argv[2], "sqpoll") == 0;
+    if (argc != 2 && !hybrid && !sqpoll) {
+        fprintf(stderr, "usage: lab_polled PATH [hybrid|sqpoll]\n");
         return 2;
     }
     return run_polled(argv[1]) || run_interrupts(argv[1]);

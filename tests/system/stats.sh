@@ -181,4 +181,11 @@ demo_passed
 [ ! -e "$object" ] || fail "the object is still there after close"
 expect 1 "$KEEL" stats "$DIR/store"
 expect 1 "$KEEL" stats "$DIR/nothing"
+# Left behind, and its store is gone: taken away by whoever looks around, or opens another store.
+rm -r "$DIR/store"
+for who in "$KEEL stats" "$KEEL demo --path $DIR/other --seconds 1"; do
+	cp "$DIR/kept" "$object"
+	$who >"$DIR/out" 2>"$DIR/err"
+	[ ! -e "$object" ] || fail "left behind in spite of: $who"
+done
 expect 1 "$KEEL" top "$DIR/nothing"

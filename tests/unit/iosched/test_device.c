@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "iosched/device.h"
+#include "iosched/disk.h"
 #include "tests/unit/iosched/fixture.h"
 
 TestSuite(device, .timeout = 30);
@@ -62,7 +62,7 @@ Test(device, what_sysfs_does_not_tell_is_taken_at_its_worst)
 {
     struct keel_device_info info = {0};
 
-    ios_device_sysfs(&info, 4095, 1048575);
+    ios_disk_sysfs(&info, 4095, 1048575);
     cr_assert(info.volatile_cache);
     cr_assert(!info.fua);
     cr_assert(!info.io_poll);

@@ -4,10 +4,13 @@
  * disk (QEMU 10.0.2) where it has one.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/endian.h"
+#include "iosched/disk.h"
 #include "iosched/nvme_ident.h"
+#include "tests/support/table.h"
 
 static uint8_t bytes[NVME_IDENT_BYTES];
 
@@ -167,6 +170,45 @@ Test(nvme_ident, logs_commands_and_features)
     ios_nvme_decode(KEEL_NVME_CACHE, bytes, &info);
     ios_nvme_decode(KEEL_NVME_ATOMICITY, bytes, &info);
     cr_assert(info.cache_on && info.atomic_unit_fixed);
+}
+
+static const struct {
+    const char *label;
+    uint8_t nsfeat;
+    uint32_t granularity, align, optimal, atomic, power;
+} geometries[] = {
+    {"neither units of its own nor preferred sizes", 0, 0, 0, 0, 8 * 4096, 2 * 4096},
+    {"units of its own", 1 << 1, 0, 0, 0, 16 * 4096, 4 * 4096},
+    {"preferred sizes", 1 << 4, 4 * 4096, 2 * 4096, 32 * 4096, 8 * 4096, 2 * 4096},
+    {"both", 1 << 4 | 1 << 1, 4 * 4096, 2 * 4096, 32 * 4096, 16 * 4096, 4 * 4096},
+};
+
+/* The geometry that everybody sees, out of the answers of the disk. */
+TABLE_TEST(nvme_ident, geometry_has_the_disks_own_sizes_in_bytes, geometries)
+{
+    const struct keel_nvme_info ident = {.block_bytes = 4096,
+                                         .nsfeat = row->nsfeat,
+                                         .mdts_bytes = 1 << 17,
+                                         .cache = true,
+                                         .awun = 7,
+                                         .awupf = 1,
+                                         .nawun = 15,
+                                         .nawupf = 3,
+                                         .npwg = 3,
+                                         .npwa = 1,
+                                         .nows = 31};
+    struct keel_device_info info = {
+        .identify = -EACCES, .write_granularity = 1, .write_optimal = 1};
+
+    ios_disk_identified(&info, &ident);
+    cr_assert_eq(info.identify, 0);
+    cr_assert_eq(info.mdts, 1 << 17);
+    cr_assert(info.volatile_cache, "the kernel may have been told otherwise");
+    cr_assert_eq(info.write_granularity, row->granularity, "%s", row->label);
+    cr_assert_eq(info.write_align, row->align, "%s", row->label);
+    cr_assert_eq(info.write_optimal, row->optimal, "%s", row->label);
+    cr_assert_eq(info.atomic_write, row->atomic, "%s", row->label);
+    cr_assert_eq(info.atomic_write_power, row->power, "%s", row->label);
 }
 
 Test(nvme_ident, what_is_no_namespace_is_refused)

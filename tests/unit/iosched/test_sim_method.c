@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <keel/iosched.h>
+#include <keel/sched.h>
 #include <keel/sim.h>
 
 #define BLOCK  KEEL_BLOCK_BYTES
@@ -179,6 +180,77 @@ Test(sim_method, a_transfer_that_never_gets_on_fails_in_the_end)
 
     cr_assert_eq(keel_sim_fault(sim, &fault), 0);
     cr_assert_lt(run(&read), 0, "half a block at a time is no progress");
+}
+
+/* Four writes that touch, handed over together. */
+static void write_four(struct keel_io *ios, int want)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        ios[i] = (struct keel_io){.device = device,
+                                  .buf = buf + i * BLOCK,
+                                  .offset_bytes = i * BLOCK,
+                                  .len_bytes = BLOCK,
+                                  .op = KEEL_OP_WRITE,
+                                  .cls = KEEL_CLASS_WRITEBACK};
+        cr_assert_eq(keel_io_submit(ctx, &ios[i]), 0);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(keel_io_wait(ctx, &ios[i]), want);
+}
+
+static struct keel_sched_class_stats class_stats(unsigned cls)
+{
+    struct keel_sched_stats stats = {.size = sizeof(stats)};
+
+    cr_assert_eq(keel_sched_stats(device, &stats), 0);
+    return stats.classes[cls];
+}
+
+static uint64_t writes_sent(uint64_t *ret_syncs)
+{
+    uint64_t writes;
+
+    keel_sim_counts(sim, "d", &writes, ret_syncs);
+    return writes;
+}
+
+Test(sim_method, a_merged_write_that_fails_goes_again_in_its_parts_and_is_counted)
+{
+    struct keel_fault fault = {.op = KEEL_OP_WRITE, .kind = KEEL_FAULT_ERROR};
+    struct keel_io ios[4];
+    uint64_t syncs;
+
+    uint64_t before = writes_sent(&syncs);
+    write_four(ios, 0);
+    cr_assert_eq(writes_sent(&syncs) - before, 1, "they are one command");
+    cr_assert_eq(class_stats(KEEL_CLASS_WRITEBACK).resent, 0);
+
+    cr_assert_eq(keel_sim_fault(sim, &fault), 0);
+    write_four(ios, 0);
+    cr_assert_eq(writes_sent(&syncs) - before, 1 + 1 + 4);
+    cr_assert_eq(class_stats(KEEL_CLASS_WRITEBACK).resent, 1);
+    cr_assert_eq(class_stats(KEEL_CLASS_WRITEBACK).errors, 1);
+
+    fault.repeat = UINT32_MAX;
+    cr_assert_eq(keel_sim_fault(sim, &fault), 0);
+    write_four(ios, -EIO);
+    cr_assert_eq(writes_sent(&syncs) - before, 6 + 1 + 4, "once, and no more");
+    cr_assert_eq(class_stats(KEEL_CLASS_WRITEBACK).resent, 2);
+}
+
+Test(sim_method, W4_a_sync_that_fails_is_not_sent_again)
+{
+    const struct keel_fault fault = {.op = KEEL_OP_SYNC, .kind = KEEL_FAULT_ERROR};
+    struct keel_io io = {.device = device, .op = KEEL_OP_SYNC, .cls = KEEL_CLASS_WRITEBACK};
+    uint64_t before, after;
+
+    writes_sent(&before);
+    cr_assert_eq(keel_sim_fault(sim, &fault), 0);
+    cr_assert_eq(keel_io_submit(ctx, &io), 0);
+    cr_assert_eq(keel_io_wait(ctx, &io), -EIO);
+    writes_sent(&after);
+    cr_assert_eq(after - before, 1);
+    cr_assert_eq(class_stats(KEEL_CLASS_WRITEBACK).resent, 0);
 }
 
 Test(sim_method, a_full_disk_refuses_devices_and_growth_and_leaves_nothing_behind)

@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -416,6 +417,181 @@ Test(uring, a_device_that_polls_only_in_name_is_served_by_the_sync_ring)
     cr_assert(keel_ctx_path(f.ctx)->iopoll);
     cr_assert_geq(keel_ctx_fd(f.ctx), 0, "an event loop ends polling");
     cr_assert(!keel_ctx_path(f.ctx)->iopoll);
+    fixture_close(&f);
+}
+
+/* ------------------------------------------------------------- a thread that submits */
+
+static bool has_sqpoll(const char *label)
+{
+    bool has = fixture_has_uring(label) && uring_kernel_has(IORING_SETUP_SQPOLL);
+
+    if (!has)
+        fprintf(stderr, "%s: skipped: no ring with SQPOLL here\n", label);
+    return has;
+}
+
+static void submit_nop(struct uring_ring *ring, uint64_t data, uint32_t wakes)
+{
+    struct io_uring_sqe *sqe = uring_ring_sqe(ring);
+
+    sqe->opcode = IORING_OP_NOP;
+    sqe->user_data = data;
+    cr_assert_eq(uring_ring_announce(ring), wakes);
+    cr_assert_eq(ring->to_submit, 0, "nobody enters to submit");
+}
+
+/* Progress: the thread takes what was published, or was woken for it. */
+static void expect_nop(struct uring_ring *ring, uint64_t data)
+{
+    while (uring_ring_completed(ring) == 0)
+        sched_yield();
+    cr_assert_eq(uring_ring_cqe(ring, 0)->user_data, data);
+    cr_assert_eq(uring_ring_cqe(ring, 0)->res, 0);
+    uring_ring_seen(ring, 1);
+}
+
+Test(uring, a_thread_that_fell_asleep_is_woken)
+{
+    const struct uring_shape shape = {.entries = 16, .completions = 32, .sqpoll = true};
+    struct uring_ring ring;
+    struct text text;
+    char why[256];
+
+    if (!has_sqpoll("sqpoll"))
+        return;
+    text_init(&text, why, sizeof(why));
+    cr_assert_eq(uring_ring_open(&ring, &shape, io_uring_queue_init_params, &text), 0);
+    cr_assert(ring.setup_flags & IORING_SETUP_SQPOLL);
+    for (unsigned i = 0; i < 3; i++) {
+        /* It sleeps when it had nothing to do for as long as it was told. */
+        while (!(__atomic_load_n(ring.io.sq.kflags, __ATOMIC_ACQUIRE) & IORING_SQ_NEED_WAKEUP))
+            sched_yield();
+        submit_nop(&ring, i, 1);
+        expect_nop(&ring, i);
+    }
+    uring_ring_close(&ring);
+}
+
+/* As a process that may have no more threads. False: this user may. */
+static bool forbid_threads(const struct fixture *f)
+{
+    struct rlimit limit = {.rlim_cur = 1, .rlim_max = 1};
+    uid_t nobody = 65534;
+
+    return chown(f->dir.path, nobody, nobody) == 0 && chown(f->path, nobody, nobody) == 0 &&
+           setrlimit(RLIMIT_NPROC, &limit) == 0 && setresuid(nobody, nobody, nobody) == 0;
+}
+
+Test(uring, where_no_thread_is_to_be_had_it_goes_without_or_is_refused)
+{
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+    struct keel_device *device = NULL;
+    struct keel_ctx *ctx;
+    struct fixture f;
+
+    if (!has_sqpoll("no threads"))
+        return;
+    fixture_open_method(&f, KEEL_METHOD_URING);
+    keel_device_close(f.device);
+    f.device = NULL;
+    if (!forbid_threads(&f) || uring_kernel_has(IORING_SETUP_SQPOLL)) {
+        fprintf(stderr, "no threads: skipped: they cannot be forbidden here\n");
+        fixture_close(&f);
+        return;
+    }
+    options.method = KEEL_METHOD_URING;
+    options.sqpoll = KEEL_REQUIRED;
+    cr_assert_eq(keel_ctx_open(&options, &ctx), 0);
+    cr_assert_eq(keel_device_open(ctx, f.path, NULL, NULL, &device), KEEL_EMETHOD);
+    cr_assert_not_null(strstr(keel_ctx_path(ctx)->why, "SQPOLL"), "%s", keel_ctx_path(ctx)->why);
+    keel_ctx_close(ctx);
+
+    options.sqpoll = KEEL_PREFERRED;
+    cr_assert_eq(keel_ctx_open(&options, &ctx), 0);
+    cr_assert_eq(keel_device_open(ctx, f.path, NULL, NULL, &device), 0);
+    cr_assert(!keel_ctx_path(ctx)->sqpoll);
+    cr_assert_not_null(strstr(keel_ctx_path(ctx)->why, "SQPOLL"), "%s", keel_ctx_path(ctx)->why);
+    device->info.io_poll = true; /* in name only, which is enough to open a ring */
+    struct keel_io io = fixture_io(&f, KEEL_OP_READ, 0, 1, 0);
+    io.device = device;
+    cr_assert_eq(keel_io_submit(ctx, &io), 0);
+    cr_assert_eq(keel_io_wait(ctx, &io), 0);
+    keel_device_close(device);
+    keel_ctx_close(ctx);
+    fixture_close(&f);
+}
+
+static const struct {
+    const char *label;
+    bool polls; /* the device says that it does */
+    enum keel_want iopoll;
+} thread_rings[] = {
+    {"by interrupts", false, KEEL_PREFERRED},
+    {"polled in name", true, KEEL_PREFERRED},
+    {"polling forbidden", true, KEEL_OFF},
+};
+
+/* What goes to the ring that a thread submits for, and what to the other, in one context. */
+TABLE_TEST(uring, a_thread_submits_for_the_data_ring_alone, thread_rings)
+{
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+    struct keel_io ios[16];
+    struct fixture f;
+    struct keel_ctx *ctx;
+
+    if (!has_sqpoll(row->label))
+        return;
+    fixture_open_method(&f, KEEL_METHOD_URING);
+    f.device->info.io_poll = row->polls;
+    options.method = KEEL_METHOD_URING;
+    options.sqpoll = KEEL_REQUIRED;
+    options.iopoll = row->iopoll;
+    cr_assert_eq(keel_ctx_open(&options, &ctx), 0);
+    for (unsigned i = 0; i < 16; i++) {
+        bool sync = i % 5 == 4;
+        unsigned flags = !sync && i % 4 == 0 ? KEEL_IO_LINK_SYNC : 0;
+        ios[i] = fixture_io(&f, sync ? KEEL_OP_SYNC : KEEL_OP_WRITE, i, sync ? 0 : 1, flags);
+        cr_assert_eq(keel_io_submit(ctx, &ios[i]), 0);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        cr_assert_eq(keel_io_wait(ctx, &ios[i]), 0);
+    const struct keel_ctx_path *path = keel_ctx_path(ctx);
+    cr_assert(path->sqpoll);
+    cr_assert_eq(path->iopoll, row->polls && row->iopoll != KEEL_OFF);
+    cr_assert_eq(path->restricted, keel_ctx_path(f.ctx)->restricted);
+    cr_assert_eq(keel_ctx_fd(ctx), KEEL_ENOTSUP, "a loop sleeps on one ring");
+    keel_ctx_close(ctx);
+    fixture_close(&f);
+}
+
+Test(uring, an_event_loop_ends_submission_by_a_thread_that_was_preferred)
+{
+    struct keel_ctx_options options = KEEL_CTX_OPTIONS_DEFAULT;
+    struct fixture f;
+    struct keel_ctx *ctx;
+
+    if (!has_sqpoll("loop"))
+        return;
+    fixture_open_method(&f, KEEL_METHOD_URING);
+    options.method = KEEL_METHOD_URING;
+    options.sqpoll = KEEL_PREFERRED;
+    cr_assert_eq(keel_ctx_open(&options, &ctx), 0);
+    struct keel_io io = fixture_io(&f, KEEL_OP_READ, 0, 1, 0);
+    cr_assert_eq(keel_io_submit(ctx, &io), 0);
+    cr_assert_eq(keel_io_wait(ctx, &io), 0);
+    cr_assert(keel_ctx_path(ctx)->sqpoll);
+    cr_assert_geq(keel_ctx_fd(ctx), 0);
+    cr_assert(!keel_ctx_path(ctx)->sqpoll);
+    uint64_t before = 0;
+    struct keel_ctx_stats stats;
+    keel_ctx_stats(ctx, &stats);
+    before = stats.enters;
+    cr_assert_eq(keel_io_submit(ctx, &io), 0);
+    cr_assert_eq(keel_io_wait(ctx, &io), 0);
+    keel_ctx_stats(ctx, &stats);
+    cr_assert_eq(stats.enters, before + 1, "the sync ring submits and waits in one");
+    keel_ctx_close(ctx);
     fixture_close(&f);
 }
 
