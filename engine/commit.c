@@ -148,7 +148,8 @@ static uint32_t decide(struct keel_tx *tx, keel_lsn cut)
         const struct tx_page *entry = &tx->pages[i];
         if (!entry->changed)
             continue;
-        bool first = !entry->created && keel_page_lsn(&entry->page) <= cut;
+        bool first =
+            !tx->store->atomic_pages && !entry->created && keel_page_lsn(&entry->page) <= cut;
         if (first || ranges_cost(entry) > RECORD_PAGE_BYTES + entry->page.len)
             count = record_image(tx, entry, count);
         else

@@ -240,6 +240,32 @@ int store_format(struct keel_store *store, struct keel_ctx *ctx, struct keel_err
     return 0;
 }
 
+bool store_device_untorn(const struct keel_device *device, uint32_t page_bytes)
+{
+    const struct keel_device_info *info = keel_device_info(device);
+
+    return info->atomic_write_max > 0 && page_bytes >= info->atomic_write_min &&
+           page_bytes <= info->atomic_write_max;
+}
+
+int store_choose_torn(struct keel_store *store, struct keel_err_info *info)
+{
+    bool can = store_device_untorn(store->pages_device, store->config.page_bytes);
+    bool atomic =
+        store->config.torn == KEEL_TORN_ATOMIC || (store->config.torn == KEEL_TORN_AUTO && can);
+
+    store->super.torn = atomic ? KEEL_TORN_ATOMIC : KEEL_TORN_IMAGES;
+    if (!atomic || can)
+        return 0;
+    int rc = store_error(info, KEEL_ENOTSUP, "the device writes no page of this size untorn",
+                         keel_device_info(store->pages_device)->path);
+    if (info) {
+        info->want = store->config.page_bytes;
+        info->got = keel_device_info(store->pages_device)->atomic_write_max;
+    }
+    return rc;
+}
+
 /* The log and the pages, formatted and durable. */
 static int make_data(struct keel_store *store, struct keel_ctx *ctx, const struct paths *paths,
                      struct keel_err_info *info)
@@ -257,7 +283,8 @@ static int make_data(struct keel_store *store, struct keel_ctx *ctx, const struc
     rc = store_format(store, ctx, info);
     if (rc)
         return rc;
-    return open_device(ctx, paths->pages, config->space_bytes, info, &store->pages_device);
+    rc = open_device(ctx, paths->pages, config->space_bytes, info, &store->pages_device);
+    return rc ? rc : store_choose_torn(store, info);
 }
 
 /* The superblock, and the rename that makes the store be there. */

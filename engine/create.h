@@ -23,4 +23,11 @@ int store_quad_init(struct keel_store *store);
 /* Format the log in wal_device, and fill in what store->super says of both. */
 int store_format(struct keel_store *store, struct keel_ctx *ctx, struct keel_err_info *info);
 
+/* Does the device write pages of this size whole or not at all? */
+bool store_device_untorn(const struct keel_device *device, uint32_t page_bytes);
+
+/* In a creation, with the pages' device open: what the superblock is to say of torn pages. 0 or
+ * KEEL_ENOTSUP. */
+int store_choose_torn(struct keel_store *store, struct keel_err_info *info);
+
 #endif

@@ -25,6 +25,7 @@
 #define TX_BYTES_DEFAULT  (UINT64_C(64) << 10)
 #define TX_LOG_SHARE      8u /* the default credit is at most one in so many bytes of the log */
 #define CHECKPOINT_SHARE  3u
+#define ATOMIC_WRITES     64u
 #define ARENA_SPARE_BYTES (UINT64_C(256) << 10) /* superblock and scan buffers of the log */
 #define EVENT_WAIT_NS     INT64_C(10000000)
 
@@ -223,6 +224,9 @@ static void cache_options(struct keel_store *store, struct keel_pagecache_option
         .page_bytes = store->config.page_bytes,
         .cache_bytes = store->config.cache_bytes,
         .cache_bytes_max = store->config.cache_bytes_max,
+        /* Pages that are written untorn go one by one. */
+        .write_bytes_max = store->atomic_pages ? store->config.page_bytes : 0,
+        .writes_max = store->atomic_pages ? ATOMIC_WRITES : 0,
         .arena = store->arena,
         .log_durable = log_durable,
         .write_failed = write_failed,
@@ -235,6 +239,8 @@ static int open_log(struct keel_store *store, struct keel_ctx *ctx, struct keel_
     struct keel_pagecache_options cache;
     struct keel_wal_options wal;
 
+    store->atomic_pages = store->super.torn == KEEL_TORN_ATOMIC &&
+                          store_device_untorn(store->pages_device, store->config.page_bytes);
     cache_options(store, &cache);
     uint64_t bytes =
         store->config.log_buffer_bytes + ARENA_SPARE_BYTES + keel_pagecache_arena_bytes(&cache);
@@ -252,6 +258,23 @@ static int open_log(struct keel_store *store, struct keel_ctx *ctx, struct keel_
     if (memcmp(keel_wal_report(store->wal)->uuid, store->super.log_uuid, SUPER_UUID_BYTES) != 0)
         return store_error(info, KEEL_EFORMAT, "log of another store", "wal.keel");
     return 0;
+}
+
+/*
+ * A log without images, on a device that tears pages (the store was moved): if the log was closed,
+ * every page lies below the next cut, and the first change of each is an image as everywhere. If
+ * not, its redo would write pages that nothing could make whole again.
+ */
+static int give_up_atomic(struct keel_store *store, struct keel_ctx *ctx,
+                          struct keel_err_info *info)
+{
+    if (store->super.torn == KEEL_TORN_IMAGES || store->atomic_pages)
+        return 0;
+    if (!keel_wal_report(store->wal)->clean)
+        return store_error(info, KEEL_ENOTSUP, "its pages are written untorn, here they cannot be",
+                           keel_device_info(store->pages_device)->path);
+    store->super.torn = KEEL_TORN_IMAGES;
+    return superblock_step(ctx, &store->quad, &store->super);
 }
 
 /* What the options left to the log that was found. */
@@ -288,6 +311,7 @@ static int open_space(struct keel_store *store)
         .device = store->pages_device,
         .pages = pages,
         .pages_max = pages_max,
+        .atomic_writes = store->atomic_pages,
     };
     rc = keel_space_open(store->cache, &space, &store->space);
     if (rc)
@@ -334,6 +358,9 @@ static int open_parts(struct keel_ctx *ctx, const char *path, struct keel_store 
     rc = open_log(store, ctx, info);
     if (rc)
         return store_error(info, rc, "open log", "wal.keel");
+    rc = give_up_atomic(store, ctx, info);
+    if (rc)
+        return store_error(info, rc, "superblock", "store.keel");
     derive(store);
     rc = open_space(store);
     if (rc)
@@ -437,6 +464,7 @@ void keel_store_info(struct keel_store *store, struct keel_store_info *ret)
         .recovered_groups = store->recovered_groups,
         .recovered_pages = store->recovered_pages,
         .open_ns = store->open_ns,
+        .torn = store->atomic_pages ? KEEL_TORN_ATOMIC : KEEL_TORN_IMAGES,
         .stats = atomic_load_explicit(&store->stats.rc, memory_order_relaxed),
     };
     memcpy(ret->uuid, store->super.uuid, sizeof(ret->uuid));

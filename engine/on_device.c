@@ -259,6 +259,8 @@ static int create_store(struct keel_store *store, struct keel_ctx *ctx, bool cla
     store->super.log_bytes = config->log_bytes;
     rc = store_format(store, ctx, info);
     if (rc == 0)
+        rc = store_choose_torn(store, info);
+    if (rc == 0)
         rc = superblock_create(ctx, &store->quad, &store->super);
     if (rc == 0) /* the quad's block is free for others between its steps */
         rc = claim_write(ctx, device, store->quad.block, false);

@@ -20,6 +20,7 @@ struct store_config {
     uint64_t space_bytes;
     uint64_t space_bytes_max;
     uint64_t cache_bytes, cache_bytes_max;
+    enum keel_torn torn;
     uint64_t tx_bytes;         /* 0: to be derived from the log that is found */
     uint64_t checkpoint_bytes; /* 0: likewise */
     uint32_t inflight_max, batch_bytes_max, pipeline_bytes, log_buffer_bytes;

@@ -143,6 +143,7 @@ static void fill_store(struct keel_store *store)
     set(row, KEEL_STAT_store_poison_errno, (uint64_t)keel_err_errno(info.poison));
     set(row, KEEL_STAT_store_page_bytes, info.page_bytes);
     set(row, KEEL_STAT_store_pages, info.pages);
+    set(row, KEEL_STAT_store_atomic_pages, info.torn == KEEL_TORN_ATOMIC);
     set(row, KEEL_STAT_store_pages_allocated, info.pages_allocated);
     set(row, KEEL_STAT_store_transactions_committed, info.tx_committed);
     set(row, KEEL_STAT_store_transactions_aborted, info.tx_aborted);

@@ -57,6 +57,7 @@ struct keel_store {
     struct keel_pagecache *cache;
     struct keel_space *space;
     uint32_t page_len; /* user part of a page */
+    bool atomic_pages; /* written untorn: no images in the log for their sake */
     uint64_t recovered_groups, recovered_pages;
     uint64_t begun_ns, open_ns; /* when opening began; how long it took */
 

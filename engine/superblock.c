@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include <keel/pagecache.h>
+#include <keel/engine.h>
 #include <keel/wal.h>
 
 #include "base/assert.h"
@@ -26,6 +26,8 @@ static bool valid(const struct superblock *super)
     if (super->log_bytes % KEEL_BLOCK_BYTES != 0 || super->log_bytes > LOG_BYTES_MAX ||
         (super->log_bytes != 0 && super->log_bytes < KEEL_WAL_BYTES_MIN))
         return false;
+    if (super->torn != KEEL_TORN_IMAGES && super->torn != KEEL_TORN_ATOMIC)
+        return false;
     return super->space_id == 1 && super->space_pages >= 2 &&
            super->space_pages <= UINT64_MAX / KEEL_PAGE_BYTES_MAX;
 }
@@ -41,6 +43,7 @@ void superblock_encode(const struct superblock *super, uint8_t ret_bytes[SUPER_B
     store_le32(ret_bytes + SUPER_AT_SPACE_ID, super->space_id);
     store_le64(ret_bytes + SUPER_AT_SPACE_PAGES, super->space_pages);
     store_le64(ret_bytes + SUPER_AT_LOG_BYTES, super->log_bytes);
+    store_le32(ret_bytes + SUPER_AT_TORN, super->torn);
 }
 
 bool superblock_decode(const uint8_t *bytes, uint32_t len, struct superblock *ret)
@@ -60,10 +63,17 @@ bool superblock_decode(const uint8_t *bytes, uint32_t len, struct superblock *re
     super.space_id = load_le32(bytes + SUPER_AT_SPACE_ID);
     super.space_pages = load_le64(bytes + SUPER_AT_SPACE_PAGES);
     super.log_bytes = load_le64(bytes + SUPER_AT_LOG_BYTES);
+    super.torn = load_le32(bytes + SUPER_AT_TORN);
     if (!valid(&super))
         return false;
     *ret = super;
     return true;
+}
+
+/* The oldest that has what is in it. */
+static uint32_t version_of(const struct superblock *super)
+{
+    return super->torn == KEEL_TORN_IMAGES ? 1 : SUPER_VERSION;
 }
 
 void superblock_quad_init(struct keel_quad *quad, struct keel_device *device,
@@ -86,6 +96,7 @@ int superblock_create(struct keel_ctx *ctx, struct keel_quad *quad, const struct
     uint8_t bytes[SUPER_BYTES];
 
     superblock_encode(super, bytes);
+    quad->version = version_of(super);
     return keel_quad_create(ctx, quad, bytes, sizeof(bytes));
 }
 
@@ -94,6 +105,7 @@ int superblock_step(struct keel_ctx *ctx, struct keel_quad *quad, const struct s
     uint8_t bytes[SUPER_BYTES];
 
     superblock_encode(super, bytes);
+    quad->version = version_of(super);
     return keel_quad_step(ctx, quad, bytes, sizeof(bytes));
 }
 

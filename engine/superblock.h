@@ -18,6 +18,7 @@ struct superblock {
     uint32_t space_id;
     uint64_t space_pages;
     uint64_t log_bytes; /* on one device: room of the log; 0 in a folder */
+    uint32_t torn;      /* enum keel_torn: IMAGES or ATOMIC */
 };
 
 /* To and from SUPER_BYTES bytes. Decoding checks every field: false when one is out of range. */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define SUPER_MAGIC   UINT64_C(0x65726f74536c656b) /* "kelStore" in memory */
-#define SUPER_VERSION 1u
+#define SUPER_VERSION 2u /* of a store with TORN 1; else 1, which a reader of 1 reads too */
 
 #define SUPER_UUID_BYTES 16u
 
@@ -20,7 +20,8 @@
 #define SUPER_AT_SPACE_ID    36u /* u32, 1 */
 #define SUPER_AT_SPACE_PAGES 40u /* u64: pages of pages.keel that are zeroed, synced and usable */
 #define SUPER_AT_LOG_BYTES   48u /* u64: length of the log on one device; 0 in a folder */
-#define SUPER_AT_RESERVED    56u /* 8 bytes, 0 */
+#define SUPER_AT_TORN        56u /* u32: 0 images in the log, 1 pages are written untorn */
+#define SUPER_AT_RESERVED    60u /* 4 bytes, 0 */
 #define SUPER_BYTES          64u
 
 _Static_assert(SUPER_AT_LOG_UUID == SUPER_AT_UUID + SUPER_UUID_BYTES, "no padding");
@@ -28,8 +29,9 @@ _Static_assert(SUPER_AT_PAGE_BYTES == SUPER_AT_LOG_UUID + SUPER_UUID_BYTES, "no 
 _Static_assert(SUPER_AT_SPACE_ID == SUPER_AT_PAGE_BYTES + 4, "no padding");
 _Static_assert(SUPER_AT_SPACE_PAGES == SUPER_AT_SPACE_ID + 4, "no padding");
 _Static_assert(SUPER_AT_LOG_BYTES == SUPER_AT_SPACE_PAGES + 8, "no padding");
-_Static_assert(SUPER_AT_RESERVED == SUPER_AT_LOG_BYTES + 8, "no padding");
-_Static_assert(SUPER_BYTES == SUPER_AT_RESERVED + 8, "no padding");
+_Static_assert(SUPER_AT_TORN == SUPER_AT_LOG_BYTES + 8, "no padding");
+_Static_assert(SUPER_AT_RESERVED == SUPER_AT_TORN + 4, "no padding");
+_Static_assert(SUPER_BYTES == SUPER_AT_RESERVED + 4, "no padding");
 
 /* store.keel: the four copies, one after another, and nothing else. */
 #define SUPER_COPIES     4u

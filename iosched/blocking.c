@@ -22,13 +22,13 @@ static int32_t result(ssize_t n)
 }
 
 /* Durable when it returns; the kernel does it in one call where it can. */
-static int32_t write_dsync(int fd, const struct iovec *iov, off_t offset)
+static int32_t write_dsync(int fd, const struct iovec *iov, off_t offset, int flags)
 {
-    ssize_t n = pwritev2(fd, iov, 1, offset, RWF_DSYNC);
+    ssize_t n = pwritev2(fd, iov, 1, offset, RWF_DSYNC | flags);
 
     if (n >= 0 || errno != EOPNOTSUPP)
         return result(n);
-    n = pwritev2(fd, iov, 1, offset, 0);
+    n = pwritev2(fd, iov, 1, offset, flags);
     if (n >= 0 && fdatasync(fd) != 0)
         n = -1;
     return result(n);
@@ -46,8 +46,9 @@ static int32_t carry_out(const struct keel_io *io, const struct ios_step *step)
         return result(preadv2(io->device->fd, iov, count, offset, 0));
     case KEEL_OP_WRITE:
         if (step->dsync)
-            return write_dsync(io->device->fd, iov, offset);
-        return result(pwritev2(io->device->fd, iov, count, offset, 0));
+            return write_dsync(io->device->fd, iov, offset, step->atomic ? IOS_RWF_ATOMIC : 0);
+        return result(
+            pwritev2(io->device->fd, iov, count, offset, step->atomic ? IOS_RWF_ATOMIC : 0));
     case KEEL_OP_SYNC:
         return result(fdatasync(io->device->fd));
     case KEEL_OP_WRITE_ZEROES:

@@ -40,6 +40,16 @@ struct keel_device {
     uint32_t poll_refused;
 };
 
+/* The host's headers may be older than the kernel. */
+#define IOS_RWF_ATOMIC 0x40
+
+/* Is a write of so many bytes, at a multiple of that, there whole or not at all? */
+static inline bool ios_device_writes_untorn(const struct keel_device *device, uint32_t bytes)
+{
+    return device->info.atomic_write_max > 0 && bytes >= device->info.atomic_write_min &&
+           bytes <= device->info.atomic_write_max && (bytes & (bytes - 1)) == 0;
+}
+
 static inline uint64_t ios_device_size(const struct keel_device *device)
 {
     return __atomic_load_n(&device->info.size_bytes, __ATOMIC_ACQUIRE);

@@ -3,9 +3,10 @@
  * long goes in pieces.
  *
  * Merged is what lies behind or before the head on the same device, in the same queue and
- * direction, and was not begun; not the log's, and nothing that is to be durable. Where the method
- * moves one piece of memory only, the memory has to touch too. A read of the very same range is
- * joined: it gets a copy. Nothing overtakes a request of its queue whose range it overlaps.
+ * direction, and was not begun; not the log's, and nothing that is to be durable or untorn. Where
+ * the method moves one piece of memory only, the memory has to touch too. A read of the very same
+ * range is joined: it gets a copy. Nothing overtakes a request of its queue whose range it
+ * overlaps.
  *
  * When a command that carries several requests fails or comes back short, each of them goes again
  * alone, and gets its own answer; that is counted (resent). Never so a sync: none is merged.
@@ -33,7 +34,7 @@ static bool mergeable(const struct keel_io *io)
 {
     return (io->op == KEEL_OP_READ || io->op == KEEL_OP_WRITE) && !io->private_.alone &&
            io->private_.done_bytes == 0 &&
-           !(io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC | KEEL_IO_INLINE));
+           !(io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC | KEEL_IO_INLINE | KEEL_IO_ATOMIC));
 }
 
 static uint32_t bytes_max(const struct ios_lane *lane, const struct keel_io *io, uint32_t cls)
@@ -158,7 +159,8 @@ struct keel_io *ios_compose(struct keel_ctx *ctx, struct ios_lane *lane, uint32_
     if (build.pieces_max > IOS_CHAIN_MAX)
         build.pieces_max = IOS_CHAIN_MAX;
     io->private_.step_bytes = io->len_bytes - io->private_.done_bytes;
-    if (io->private_.step_bytes > build.bytes_max && (cls != KEEL_CLASS_READ || !mergeable(io))) {
+    if (io->private_.step_bytes > build.bytes_max && !(io->flags & KEEL_IO_ATOMIC) &&
+        (cls != KEEL_CLASS_READ || !mergeable(io))) {
         io->private_.step_bytes = build.bytes_max;
         ios_count(&lane->stats[cls].split, 1);
         PROBE_SPLIT(io);

@@ -90,6 +90,7 @@ static int sim_push(struct keel_ctx *ctx, struct keel_io *io)
         .len = step.len_bytes,
         .op = (uint8_t)step.op,
         .dsync = step.dsync,
+        .atomic = step.atomic,
     };
     sim_submit(sim, &sio->cmd);
     return 0;
@@ -206,6 +207,8 @@ static int sim_device_open(struct keel_ctx *ctx, struct keel_device *device, con
         .volatile_cache = true,
         .fua = true,
         .direct = true,
+        .atomic_write_min = sim->atomic_write_bytes ? SIM_SECTOR_BYTES : 0,
+        .atomic_write_max = sim->atomic_write_bytes,
     };
     snprintf(device->info.path, sizeof(device->info.path), "%s", path);
     return 0;

@@ -15,7 +15,8 @@
 static void fill_transfer(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
                           const struct ios_step *step)
 {
-    int32_t index = step->iov_count ? -1 : uring_fixed_buffer(ctx, ring, io, step);
+    bool plain = step->iov_count > 0 || step->atomic;
+    int32_t index = plain ? -1 : uring_fixed_buffer(ctx, ring, io, step);
     bool read = step->op == KEEL_OP_READ;
     struct io_uring_sqe *sqe = uring_ring_sqe(ring);
 
@@ -30,7 +31,7 @@ static void fill_transfer(struct keel_ctx *ctx, struct uring_ring *ring, const s
     sqe->addr = step->iov_count ? (uintptr_t)step->iov : (uintptr_t)step->buf;
     sqe->len = step->iov_count ? step->iov_count : step->len_bytes;
     sqe->off = step->offset_bytes;
-    sqe->rw_flags = step->dsync ? RWF_DSYNC : 0;
+    sqe->rw_flags = (step->dsync ? RWF_DSYNC : 0) | (step->atomic ? IOS_RWF_ATOMIC : 0);
     if (step->link_sync)
         sqe->flags |= IOSQE_IO_LINK;
     sqe->user_data = uring_request_data(ctx, io, 0);

@@ -61,6 +61,7 @@ struct ios_step {
     enum keel_op op;
     bool dsync;     /* write: durable when complete */
     bool link_sync; /* write: followed by a linked fdatasync as part 1 */
+    bool atomic;    /* write: untorn */
     void *buf;
     uint64_t offset_bytes; /* in the whole device */
     uint32_t len_bytes;
@@ -155,6 +156,8 @@ static inline int ios_request_validate(const struct keel_io *io)
     KEEL_ASSERT(io->device != NULL || io->op == KEEL_OP_NOP);
     if (durable)
         KEEL_ASSERT(io->op == KEEL_OP_WRITE && durable != (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC));
+    if (io->flags & KEEL_IO_ATOMIC)
+        KEEL_ASSERT(io->op == KEEL_OP_WRITE && !(io->flags & KEEL_IO_INLINE));
     if (!ios_has_extent(io->op))
         return io->len_bytes == 0 ? 0 : KEEL_ERANGE;
 
@@ -168,6 +171,10 @@ static inline int ios_request_validate(const struct keel_io *io)
     uint64_t size = ios_device_size(io->device);
     if (io->offset_bytes > size || io->len_bytes > size - io->offset_bytes)
         return KEEL_ERANGE;
+    if ((io->flags & KEEL_IO_ATOMIC) &&
+        (!ios_device_writes_untorn(io->device, io->len_bytes) ||
+         (io->device->base_bytes + io->offset_bytes) % io->len_bytes != 0))
+        return KEEL_ENOTSUP;
     return 0;
 }
 
@@ -208,6 +215,7 @@ static inline struct ios_step ios_request_step(struct keel_io *io)
         KEEL_ASSERT(done < io->len_bytes);
         step.dsync = (io->flags & KEEL_IO_DSYNC) != 0;
         step.link_sync = (io->flags & KEEL_IO_LINK_SYNC) != 0;
+        step.atomic = (io->flags & KEEL_IO_ATOMIC) != 0;
         step.buf = io->buf ? (char *)io->buf + done : NULL;
         step.offset_bytes = io->device->base_bytes + io->offset_bytes + done;
         step.len_bytes = io->private_.step_bytes ? io->private_.step_bytes : io->len_bytes - done;

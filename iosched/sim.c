@@ -43,6 +43,7 @@ struct keel_sim *sim_new(struct sim_pool *pool, const struct keel_sim_options *o
     sim->bytes_max = options->bytes_max;
     sim->serves = options->bytes_per_s > 0;
     sim->bytes_per_s = options->bytes_per_s;
+    sim->atomic_write_bytes = options->atomic_write_bytes;
     prng_seed(&sim->prng, options->seed);
     sim_pool_get(pool);
     return sim;

@@ -267,6 +267,8 @@ static struct tear draw_tear(struct cut *cut, const struct sim_write *write)
                     : draw < 4  ? TEAR_PREFIX
                                 : TEAR_RANDOM;
         tear.prefix = (uint32_t)prng_below(&cut->prng, write->blocks * SIM_BLOCK_SECTORS + 1u);
+        if (write->atomic)
+            tear.kind = draw % 2 ? TEAR_ALL : TEAR_NONE;
     }
     return tear;
 }

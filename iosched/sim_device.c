@@ -308,6 +308,7 @@ static void capture(struct keel_sim *sim, struct sim_cmd *cmd)
 
     struct sim_write *write = write_new(sim, file, offset, cmd->buf, len);
 
+    write->atomic = cmd->atomic;
     if (cmd->fault == KEEL_FAULT_FLIP) {
         uint64_t at = offset + prng_below(&sim->prng, len);
         struct sim_block **block = &write->block[at / SIM_BLOCK_BYTES - write->first];

@@ -59,10 +59,11 @@ struct sim_write {
     uint64_t first; /* number of the first block */
     uint32_t blocks;
     uint8_t mask_first, mask_last; /* sectors written of the outer blocks */
-    uint64_t event_submitted;      /* last event before it was submitted */
-    uint64_t event_completed;      /* 0: in flight */
-    uint64_t event_durable;        /* 0: not */
-    struct sim_block *block[];     /* NULL: zeroes */
+    bool atomic;
+    uint64_t event_submitted;  /* last event before it was submitted */
+    uint64_t event_completed;  /* 0: in flight */
+    uint64_t event_durable;    /* 0: not */
+    struct sim_block *block[]; /* NULL: zeroes */
 };
 
 /* Where in history a cut was made last; state is moved forward from there. */
@@ -82,8 +83,9 @@ struct sim_cmd {
     void *buf;             /* borrowed until complete */
     uint64_t offset;
     uint32_t len;
-    uint8_t op; /* enum keel_op */
-    bool dsync; /* WRITE: durable when complete */
+    uint8_t op;  /* enum keel_op */
+    bool dsync;  /* WRITE: durable when complete */
+    bool atomic; /* WRITE: a cut leaves all of it or nothing */
 
     /* valid when it is returned */
     int32_t res; /* bytes, or a negative errno; SYNC: 0 */
@@ -114,7 +116,8 @@ struct keel_sim {
     struct prng prng;
     uint64_t now_ns;
     uint64_t bytes_per_s; /* where it serves */
-    uint64_t free_ns;     /* when the disk has served what it has been given */
+    uint32_t atomic_write_bytes;
+    uint64_t free_ns; /* when the disk has served what it has been given */
     uint64_t events;
     uint64_t bytes_used;
     struct sim_dir dir;

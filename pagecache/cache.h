@@ -119,6 +119,7 @@ struct keel_space {
     struct keel_device *device;
     uint32_t order; /* of its pages' frames */
     uint32_t page_shift;
+    bool atomic_writes;
     struct keel_space *next; /* of cache->spaces or cache->husks */
 
     /* under runs_lock (rank LEAF), which nobody waits for */

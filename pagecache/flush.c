@@ -209,6 +209,8 @@ static keel_lsn log_known(const struct keel_pagecache *cache)
 /* Pages of the space that a chunk has room for. */
 static uint32_t run_pages(const struct keel_space *space)
 {
+    if (space->atomic_writes)
+        return 1; /* what is untorn is one request */
     return space->cache->chunk_units >> space->order;
 }
 
@@ -229,6 +231,9 @@ static void submit(struct flush *flush)
     KEEL_INV(P1, chunk->lsn_max <= log_known(cache));
 
     chunk->io.device = chunk->space->device;
+    chunk->io.flags = KEEL_IO_ANY_THREAD;
+    if (chunk->space->atomic_writes && !BUG(PAGE_WITHOUT_IMAGE))
+        chunk->io.flags |= KEEL_IO_ATOMIC;
     chunk->io.offset_bytes = chunk->first << chunk->space->page_shift;
     chunk->io.len_bytes = chunk->count << chunk->space->page_shift;
     lock_acquire(&cache->pool_lock);

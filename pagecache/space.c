@@ -67,13 +67,22 @@ static bool id_taken(const struct keel_pagecache *cache, uint32_t id)
     return space != NULL;
 }
 
-/* A husk of the page size with room for so many pages, off the list; or NULL. */
-static struct keel_space *take_husk(struct keel_pagecache *cache, keel_pageno pages_max,
-                                    uint32_t order)
+/* Can what is left of a space serve as this one? Its page size and way of writing stay as they are,
+ * since flushers look at them without a lock. */
+static bool husk_fits(const struct keel_space *husk, const struct keel_space_options *options,
+                      uint32_t order)
+{
+    return husk->table.pages_max >= options->pages_max && husk->order == order &&
+           husk->atomic_writes == options->atomic_writes;
+}
+
+/* Such a husk, off the list; or NULL. */
+static struct keel_space *take_husk(struct keel_pagecache *cache,
+                                    const struct keel_space_options *options, uint32_t order)
 {
     lock_acquire(&cache->space_lock);
     struct keel_space **at = &cache->husks;
-    while (*at && ((*at)->table.pages_max < pages_max || (*at)->order != order))
+    while (*at && !husk_fits(*at, options, order))
         at = &(*at)->next;
     struct keel_space *husk = *at;
     if (husk)
@@ -90,13 +99,13 @@ static void put_husk(struct keel_space *space)
     lock_release(&space->cache->space_lock);
 }
 
-static int make_space(struct keel_pagecache *cache, keel_pageno pages_max, uint32_t order,
-                      struct keel_space **ret)
+static int make_space(struct keel_pagecache *cache, const struct keel_space_options *options,
+                      uint32_t order, struct keel_space **ret)
 {
     struct keel_space *space = mem_alloc_aligned(MEM_CACHE_LINE, sizeof(*space));
     if (!space)
         return -ENOMEM;
-    int rc = pc_table_init(&space->table, pages_max);
+    int rc = pc_table_init(&space->table, options->pages_max);
     if (rc != 0) {
         mem_free(space);
         return rc;
@@ -105,6 +114,7 @@ static int make_space(struct keel_pagecache *cache, keel_pageno pages_max, uint3
     space->cache = cache;
     space->order = order;
     space->page_shift = cache->unit_shift + order;
+    space->atomic_writes = options->atomic_writes;
     space->hot = (struct keel_space_private_){
         .words = (uint64_t *)(uintptr_t)space->table.words,
         .versions = (uint64_t *)(uintptr_t)cache->versions,
@@ -129,6 +139,15 @@ static uint32_t order_of(const struct keel_pagecache *cache, uint32_t page_bytes
     return PC_ORDERS;
 }
 
+/* Does the device write a page of this size whole or not at all? */
+static bool untorn(const struct keel_device *device, uint32_t page_bytes)
+{
+    const struct keel_device_info *info = keel_device_info(device);
+
+    return info->atomic_write_max > 0 && page_bytes >= info->atomic_write_min &&
+           page_bytes <= info->atomic_write_max;
+}
+
 static bool valid(const struct keel_space_options *options)
 {
     return options && options->size == sizeof(*options) && options->device && options->id > 0 &&
@@ -144,9 +163,11 @@ int keel_space_open(struct keel_pagecache *cache, const struct keel_space_option
     uint32_t order = order_of(cache, options->page_bytes);
     if (order == PC_ORDERS)
         return KEEL_EOPTION;
+    if (options->atomic_writes && !untorn(options->device, 1u << (cache->unit_shift + order)))
+        return KEEL_ENOTSUP;
 
-    struct keel_space *space = take_husk(cache, options->pages_max, order);
-    int rc = space ? 0 : make_space(cache, options->pages_max, order, &space);
+    struct keel_space *space = take_husk(cache, options, order);
+    int rc = space ? 0 : make_space(cache, options, order, &space);
     if (rc != 0)
         return rc;
     space->id = options->id;
@@ -360,6 +381,8 @@ void keel_space_stats(struct keel_space *space, struct keel_space_stats *ret)
         .reads = atomic_load_explicit(&space->reads, memory_order_relaxed),
         .pages_written = atomic_load_explicit(&space->pages_written, memory_order_relaxed),
         .checksum_errors = atomic_load_explicit(&space->checksum_errors, memory_order_relaxed),
+        .page_bytes = pc_page_bytes(space),
+        .atomic_writes = space->atomic_writes,
     };
     for (uint32_t i = 0; i < cache->frames_seen; i++) {
         struct keel_frame *frame = &cache->frames[i];

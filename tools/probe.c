@@ -146,6 +146,12 @@ static void print_device(const struct probe *probe)
         print_attr(disk, "scheduler", "scheduler");
         print_attr(disk, "requests", "nr_requests");
     }
+    if (device->atomic_write_max > 0)
+        printf("  %-14s %u to %u bytes untorn: pages of these sizes need no image in the log\n",
+               "atomic write", device->atomic_write_min, device->atomic_write_max);
+    else
+        printf("  %-14s none: the log has an image of each page for when one is torn\n",
+               "atomic write");
 }
 
 static json_t *bytes_json(uint64_t bytes)
@@ -179,14 +185,15 @@ static json_t *device_json(const struct probe *probe)
                          "text", keel_err_text(probe->refused), "op",
                          probe->refusal.op ? probe->refusal.op : "");
     return json_pack(
-        "{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b,s:o}", "path", probe->path, "disk",
-        disk_json(&probe->disk), "is_block", (int)device->is_block, "logical_block",
+        "{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b,s:o}", "path", probe->path,
+        "disk", disk_json(&probe->disk), "is_block", (int)device->is_block, "logical_block",
         (json_int_t)device->logical_block, "physical_block", (json_int_t)device->physical_block,
         "memory_align", (json_int_t)device->memory_align, "offset_align",
         (json_int_t)device->offset_align, "max_transfer", (json_int_t)device->max_transfer,
-        "volatile_cache", (int)device->volatile_cache, "fua", (int)device->fua, "io_poll",
-        (int)device->io_poll, "rotational", (int)device->rotational, "direct", (int)device->direct,
-        "writes", writes_json(device));
+        "atomic_write_min", (json_int_t)device->atomic_write_min, "atomic_write_max",
+        (json_int_t)device->atomic_write_max, "volatile_cache", (int)device->volatile_cache, "fua",
+        (int)device->fua, "io_poll", (int)device->io_poll, "rotational", (int)device->rotational,
+        "direct", (int)device->direct, "writes", writes_json(device));
 }
 
 /* The disk to ask for Identify: what was named, or the one below it. */

@@ -39,6 +39,14 @@ enum keel_background {
     KEEL_MANUAL,      /* none: the host calls keel_tick, and blocking calls do what they need */
 };
 
+/* What makes a page whole again that a power cut left torn. */
+enum keel_torn {
+    KEEL_TORN_IMAGES = 0, /* the log has the whole page at its first change after a checkpoint */
+    KEEL_TORN_ATOMIC,     /* there are none: the device writes a page whole or not at all, which
+                           * takes RWF_ATOMIC and pages no larger than its unit. Else KEEL_ENOTSUP */
+    KEEL_TORN_AUTO,       /* ATOMIC where the device can, else IMAGES; keel_store_info says which */
+};
+
 struct keel_options {
     uint32_t size;
     enum keel_background background;
@@ -52,6 +60,7 @@ struct keel_options {
                                * holds is destroyed to make one; means nothing for a folder */
     bool shared;              /* true: keel_device_options.shared, for a store on a namespace */
     uint32_t page_bytes;      /* at creation; 0 = 4096 */
+    enum keel_torn torn;      /* at creation */
     uint64_t log_bytes;       /* at creation; 0 = 256 MiB; from KEEL_WAL_BYTES_MIN to 1 TiB */
     uint64_t space_bytes;     /* at creation: first size of pages.keel; 0 = 16 MiB */
     uint64_t space_bytes_max; /* 0 = 1 TiB */
@@ -95,6 +104,7 @@ struct keel_options {
  * KEEL_ENOSPACE     no room to create it; on a device, info->want says how much it takes
  * KEEL_ESUPER, KEEL_ECORRUPT, KEEL_EREAD, KEEL_ECHECKSUM: what is stored is damaged
  * KEEL_EPOISON      a write failed in recovery; opening again starts over
+ * KEEL_ENOTSUP      a store without images in its log, not closed, on a device that tears pages
  * KEEL_EMETHOD, -errno
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_open(struct keel_ctx *ctx, const char *path,
@@ -205,7 +215,8 @@ struct keel_store_info {
     uint64_t checkpoints, tx_committed, tx_aborted; /* since open */
     uint64_t recovered_groups, recovered_pages;     /* of the last open */
     uint64_t open_ns;
-    int stats; /* 0: counters are published (or that is OFF), else why not */
+    enum keel_torn torn; /* IMAGES or ATOMIC */
+    int stats;           /* 0: counters are published (or that is OFF), else why not */
 };
 KEEL_PUBLIC void keel_store_info(struct keel_store *store, struct keel_store_info *ret);
 /* The store's parts, for figures and for what has no call of its own. Lent until keel_close. */

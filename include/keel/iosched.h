@@ -243,6 +243,9 @@ struct keel_device_info {
     uint32_t memory_align, offset_align; /* statx DIOALIGN, or logical block size */
     uint32_t logical_block, physical_block;
     uint32_t max_transfer;
+    /* What KEEL_IO_ATOMIC takes: lengths that the kernel writes whole or not at all, also through a
+     * power cut; 0: none. What a file system makes so by writing elsewhere first does not count. */
+    uint32_t atomic_write_min, atomic_write_max;
     bool is_block, volatile_cache, fua, io_poll, rotational, direct; /* volatile_cache: the kernel's
                                                                       * word, or VWC of Identify */
     uint32_t dev_major, dev_minor; /* of the disk below, for /sys/dev/block */
@@ -387,6 +390,11 @@ enum {
      * some devices finish sooner that way. Where there is no such call (sim, nvme) it means
      * nothing. */
     KEEL_IO_INLINE = 1u << 3,
+    /* WRITE: after a power cut all of it is there or nothing (RWF_ATOMIC); says nothing of when it
+     * is durable. The length is a power of two within what the device writes so
+     * (keel_device_info), and the offset a multiple of it: else KEEL_ENOTSUP. Goes alone, and not
+     * from a registered buffer, since the kernel allows neither. */
+    KEEL_IO_ATOMIC = 1u << 4,
 };
 
 /* Life of a request; docs/design/io-request.md has the table. */

@@ -86,12 +86,15 @@ struct keel_space_options {
     /* Power of two up to 65536, at least the cache's; a write must hold one page and the cache 16;
      * 0 = the cache's. */
     uint32_t page_bytes;
+    /* Pages are written untorn (KEEL_IO_ATOMIC), each by a request of its own and not from
+     * registered memory. KEEL_ENOTSUP: the device does not write pages of this size so. */
+    bool atomic_writes;
 };
 #define KEEL_SPACE_OPTIONS_DEFAULT                \
     {                                             \
         .size = sizeof(struct keel_space_options) \
     }
-/* Add a space. KEEL_EOPTION, -ENOMEM. */
+/* Add a space. KEEL_EOPTION, KEEL_ENOTSUP, -ENOMEM. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_space_open(struct keel_pagecache *cache,
                                                 const struct keel_space_options *options,
                                                 struct keel_space **ret);
@@ -116,6 +119,8 @@ struct keel_space_stats {
     keel_pageno pages;
     uint64_t resident, reading, dirty, writing, fixed; /* now; O(frames) */
     uint64_t reads, pages_written, checksum_errors;    /* since it was opened */
+    uint32_t page_bytes;
+    bool atomic_writes;
 };
 KEEL_PUBLIC void keel_space_stats(struct keel_space *space, struct keel_space_stats *ret);
 

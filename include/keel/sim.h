@@ -49,6 +49,9 @@ struct keel_sim_options {
      * which they came, at this rate and 2 us for each; latency comes on top of that. 0: commands do
      * not wait for each other. */
     uint64_t bytes_per_s;
+    /* Longest write that a power cut leaves whole or not at all when it is asked for
+     * (KEEL_IO_ATOMIC); 0: none. */
+    uint32_t atomic_write_bytes;
 };
 #define KEEL_SIM_OPTIONS_DEFAULT                \
     {                                           \

@@ -56,6 +56,7 @@ X(store, state,                  GAUGE,   "0 opening, 1 running, 2 read-only sin
 X(store, poison_errno,           GAUGE,   "the first failure, as the nearest errno; 0: none") \
 X(store, page_bytes,             GAUGE,   "size of a page") \
 X(store, pages,                  GAUGE,   "pages that the space has") \
+X(store, atomic_pages,           GAUGE,   "1: the device writes pages untorn, so the log has no images for that; 0: it has") \
 X(store, pages_allocated,        GAUGE,   "of them, allocated") \
 X(store, transactions_committed, COUNTER, "transactions that wrote something and were committed") \
 X(store, transactions_aborted,   COUNTER, "transactions that were aborted") \

@@ -269,6 +269,107 @@ Test(upkeep, a_store_larger_than_its_cache_keeps_every_page, .timeout = 120)
     for_each_variant(larger_than_cache);
 }
 
+/* Where pages can be torn, a store that would need them untorn is refused, and AUTO has images. */
+static void untorn_pages(struct world *world)
+{
+    struct keel_err_info info;
+
+    world->options.torn = KEEL_TORN_ATOMIC;
+    int rc = keel_open(world->ctx, world->path, &world->options, &info, &world->store);
+    if (rc == KEEL_ENOTSUP) {
+        cr_assert_eq(info.want, 4096);
+        world->options.torn = KEEL_TORN_AUTO;
+        world_open(world);
+        cr_assert_eq(info_of(world).torn, KEEL_TORN_IMAGES);
+    } else {
+        cr_assert_eq(rc, 0, "%s", keel_err_name(rc));
+        cr_assert_eq(info_of(world).torn, KEEL_TORN_ATOMIC);
+    }
+    keel_pageno page = put_page(world, "first");
+    expect_ok(keel_checkpoint(world->ctx, world->store));
+    set_page(world, page, "second");
+    world_close(world);
+    world_open(world);
+    expect_page(world, page, "second");
+}
+
+Test(upkeep, pages_are_written_untorn_where_the_device_can, .timeout = 60)
+{
+    for_each_variant(untorn_pages);
+}
+
+/* Records of the log that a first change after a checkpoint takes. */
+static uint64_t first_change_bytes(uint32_t atomic_write_bytes, enum keel_torn want)
+{
+    struct keel_sim_options options = KEEL_SIM_OPTIONS_DEFAULT;
+    struct keel_wal_stats before, after;
+    struct keel_sim *sim;
+    struct world world;
+
+    options.atomic_write_bytes = atomic_write_bytes;
+    cr_assert_eq(keel_sim_create(&options, &sim), 0);
+    world_init_sim(&world, sim);
+    world.options.torn = KEEL_TORN_AUTO;
+    world_open(&world);
+    cr_assert_eq(info_of(&world).torn, want);
+    keel_pageno page = put_page(&world, "first");
+    expect_ok(keel_checkpoint(world.ctx, world.store));
+    keel_wal_stats(keel_store_wal(world.store), &before);
+    set_page(&world, page, "second");
+    keel_wal_stats(keel_store_wal(world.store), &after);
+    world_close(&world);
+    world_fini(&world);
+    return after.payload_bytes - before.payload_bytes;
+}
+
+Test(upkeep, first_change_after_a_checkpoint_is_an_image_only_where_pages_can_be_torn)
+{
+    cr_assert_gt(first_change_bytes(0, KEEL_TORN_IMAGES), 4000);
+    cr_assert_gt(first_change_bytes(2048, KEEL_TORN_IMAGES), 4000, "less than a page");
+    cr_assert_lt(first_change_bytes(4096, KEEL_TORN_ATOMIC), 200);
+}
+
+/* The devices of a simulation, as they are, on a machine that tears pages. */
+static struct keel_sim *moved(struct keel_sim *sim)
+{
+    struct keel_sim *ret;
+
+    cr_assert_eq(keel_sim_cut(sim, keel_sim_events(sim), KEEL_CUT_KEEP_ALL, 1, NULL, NULL, &ret),
+                 0);
+    return ret;
+}
+
+Test(upkeep, store_without_images_is_not_redone_where_pages_can_be_torn)
+{
+    struct keel_sim_options options = KEEL_SIM_OPTIONS_DEFAULT;
+    struct keel_sim *sim;
+    struct world here, there;
+    keel_pageno page;
+
+    options.atomic_write_bytes = 4096;
+    options.history = true;
+    cr_assert_eq(keel_sim_create(&options, &sim), 0);
+    world_init_sim(&here, sim);
+    here.options.torn = KEEL_TORN_ATOMIC;
+    world_open(&here);
+    page = put_page(&here, "untorn");
+    struct keel_sim *open_one = moved(sim);
+    world_close(&here);
+    struct keel_sim *closed_one = moved(sim);
+
+    world_init_sim(&there, open_one);
+    expect_rc(keel_open(there.ctx, there.path, &there.options, NULL, &there.store), KEEL_ENOTSUP);
+    there.store = NULL;
+    world_fini(&there);
+    world_init_sim(&there, closed_one);
+    world_open(&there);
+    cr_assert_eq(info_of(&there).torn, KEEL_TORN_IMAGES, "it was closed: images from here on");
+    expect_page(&there, page, "untorn");
+    world_close(&there);
+    world_fini(&there);
+    world_fini(&here);
+}
+
 /* Resized in use, without an allocation, and what is in it stays. */
 static void resized(struct world *world)
 {

@@ -11,6 +11,7 @@
 /* name, must be reached, what is counted */
 #define COVERAGE(X) \
 X(seeds,          1, "seeds") \
+X(untorn,         1, "of them with devices that write pages untorn, and no images in the log") \
 X(events,         1, "device events in their histories") \
 X(transactions,   1, "transactions committed in them") \
 X(blocking,       1, "of them waited for") \

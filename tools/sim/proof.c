@@ -197,6 +197,7 @@ static bool make_history(struct proof *proof)
     options.history = true;
     options.latency_ns_min = proof->settings.latency_ns_min;
     options.latency_ns_max = proof->settings.latency_ns_max;
+    options.atomic_write_bytes = proof->settings.atomic_write_bytes;
     if (keel_sim_create(&options, &proof->sim))
         return false;
 
@@ -222,6 +223,7 @@ static int cut_sim(struct proof *proof, struct keel_sim *from, uint64_t event, u
     options.history = history;
     options.latency_ns_min = proof->settings.latency_ns_min;
     options.latency_ns_max = proof->settings.latency_ns_max;
+    options.atomic_write_bytes = proof->settings.atomic_write_bytes;
     return keel_sim_cut(from, event, (enum keel_cut_mode)mode, draw_at(proof, event, mode, 2),
                         &options, info, ret);
 }
@@ -526,6 +528,7 @@ static void count_history(struct proof *proof)
     struct coverage *coverage = proof->coverage;
 
     coverage->seeds++;
+    coverage->untorn += proof->settings.atomic_write_bytes > 0;
     coverage->events += keel_sim_events(proof->sim);
     coverage->transactions += proof->model.tx_count;
     coverage->blocking += proof->main.blocking;

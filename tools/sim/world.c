@@ -41,6 +41,7 @@ void settings_draw(struct settings *settings, uint64_t seed)
         .frames = 20u + (uint32_t)prng_below(&prng, 4) * 4u,
         .space_pages = 64u,
         .latency_ns_min = 10000,
+        .atomic_write_bytes = seed % 4 == 3 ? 4096u : 0u,
         .latency_ns_max = prng_chance(&prng, 1, 4) ? 2000000 : 200000,
     };
     /* Some seeds allocate more than the first size of the page file, so that it grows. */
@@ -87,6 +88,7 @@ int world_open(struct world *world)
     options.space_bytes = (uint64_t)set->space_pages * 4096u;
     options.space_bytes_max = (uint64_t)MODEL_PAGE_MAX * 4096u;
     options.cache_bytes = (uint64_t)set->frames * 4096u;
+    options.torn = KEEL_TORN_AUTO;
     options.tx_bytes = 32768;
     options.tx_max = 8;
     options.inflight_max = set->inflight_max;

@@ -31,6 +31,7 @@ struct settings {
     uint32_t space_pages;  /* at creation */
     uint32_t target_pages; /* how many pages the clients allocate before they free some */
     uint32_t latency_ns_min, latency_ns_max;
+    uint32_t atomic_write_bytes; /* of the devices; 0: they tear pages */
 };
 
 enum step_kind { STEP_WRITE = 0, STEP_ALLOC, STEP_FREE };

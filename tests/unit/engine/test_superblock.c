@@ -44,6 +44,22 @@ Test(superblock, is_read_back_as_it_was)
     cr_assert_eq(super.space_pages, 4096);
 }
 
+Test(superblock, says_whether_pages_are_written_untorn)
+{
+    uint8_t bytes[SUPER_BYTES];
+    struct superblock super = sample;
+
+    super.torn = 1;
+    superblock_encode(&super, bytes);
+    cr_assert_eq(bytes[SUPER_AT_TORN], 1);
+    cr_assert_arr_eq(bytes, golden, SUPER_AT_TORN, "nothing else differs");
+    memset(&super, 0, sizeof(super));
+    cr_assert(superblock_decode(bytes, sizeof(bytes), &super));
+    cr_assert_eq(super.torn, 1);
+    cr_assert(superblock_decode(golden, sizeof(golden), &super));
+    cr_assert_eq(super.torn, 0);
+}
+
 static bool accepts(uint32_t at, uint8_t value)
 {
     uint8_t bytes[SUPER_BYTES];
@@ -64,6 +80,7 @@ Test(superblock, a_field_out_of_range_is_refused)
     cr_assert_not(accepts(SUPER_AT_SPACE_ID, 2));
     cr_assert_not(accepts(SUPER_AT_SPACE_PAGES + 1, 0), "no pages");
     cr_assert_not(accepts(SUPER_AT_SPACE_PAGES + 7, 0xff), "more than can be");
+    cr_assert_not(accepts(SUPER_AT_TORN, 2));
     for (uint32_t at = SUPER_AT_RESERVED; at < SUPER_BYTES; at++)
         cr_assert_not(accepts(at, 1), "reserved byte %u", at);
     cr_assert_not(superblock_decode(golden, SUPER_BYTES - 1, &super));

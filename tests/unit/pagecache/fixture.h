@@ -71,10 +71,15 @@ static inline void fixture_write_failed(void *arg, int error, uint32_t space, ke
     f->failed_page = page;
 }
 
-/* frames in the cache, pages in the space, merged writes of so many pages at most and in flight;
- * the log starts out durable for ever. */
-static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_pageno pages,
-                                       uint32_t write_pages, uint32_t writes)
+/* Of the device and the writes to it. */
+struct fixture_writes {
+    uint32_t pages, count; /* of a merged write at most; in flight */
+    uint32_t atomic_bytes; /* written untorn */
+};
+
+/* frames in the cache, pages in the space; the log starts out durable for ever. */
+static inline void fixture_open_device(struct fixture *f, uint32_t frames, keel_pageno pages,
+                                       struct fixture_writes writes)
 {
     struct keel_sim_options sim = KEEL_SIM_OPTIONS_DEFAULT;
     struct keel_ctx_options ctx = KEEL_CTX_OPTIONS_DEFAULT;
@@ -84,6 +89,8 @@ static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_
     memset(f, 0, sizeof(*f));
     f->durable = KEEL_LSN_MAX - 1;
     sim.seed = 1;
+    sim.history = writes.atomic_bytes > 0;
+    sim.atomic_write_bytes = writes.atomic_bytes;
     cr_assert_eq(keel_sim_create(&sim, &f->sim), 0);
     ctx.method = KEEL_METHOD_SIM;
     ctx.sim = f->sim;
@@ -91,8 +98,8 @@ static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_
     device.create_bytes = pages * PAGE;
     cr_assert_eq(keel_device_open(f->ctx, "pages", &device, NULL, &f->device), 0);
     options.cache_bytes = (uint64_t)frames * PAGE;
-    options.write_bytes_max = write_pages * PAGE;
-    options.writes_max = writes;
+    options.write_bytes_max = writes.pages * PAGE;
+    options.writes_max = writes.count;
     options.log_durable = fixture_log;
     options.write_failed = fixture_write_failed;
     options.arg = f;
@@ -100,6 +107,12 @@ static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_
     options.arena = f->arena;
     cr_assert_eq(keel_pagecache_open(&options, &f->cache), 0);
     cr_assert_eq(space_open(f->cache, 1, f->device, 0, pages, 2 * pages, &f->space), 0);
+}
+
+static inline void fixture_open_writes(struct fixture *f, uint32_t frames, keel_pageno pages,
+                                       uint32_t write_pages, uint32_t writes)
+{
+    fixture_open_device(f, frames, pages, (struct fixture_writes){write_pages, writes, 0});
 }
 
 static inline void fixture_open(struct fixture *f, uint32_t frames, keel_pageno pages)
