@@ -317,6 +317,8 @@ static int open_space(struct keel_store *store)
     if (rc)
         return rc;
     rc = alloc_map_init(store, pages_max);
+    if (rc == 0)
+        rc = scrub_init(store);
     return rc ? rc : tx_pool_init(store);
 }
 
@@ -331,6 +333,7 @@ static int take_apart(struct keel_ctx *ctx, struct keel_store *store)
     background_stop(store);
     stats_publish_close(store);
     tx_pool_fini(store);
+    scrub_fini(store);
     alloc_map_fini(store);
     if (store->cache)
         keel_pagecache_close(ctx, store->cache);
@@ -464,10 +467,16 @@ void keel_store_info(struct keel_store *store, struct keel_store_info *ret)
         .recovered_groups = store->recovered_groups,
         .recovered_pages = store->recovered_pages,
         .open_ns = store->open_ns,
+        .pages_damaged = atomic_load(&store->pages_damaged),
         .torn = store->atomic_pages ? KEEL_TORN_ATOMIC : KEEL_TORN_IMAGES,
         .stats = atomic_load_explicit(&store->stats.rc, memory_order_relaxed),
     };
     memcpy(ret->uuid, store->super.uuid, sizeof(ret->uuid));
+    if (store->scrub) {
+        struct keel_scrub_stats scrub;
+        keel_scrub_stats(store->scrub, &scrub);
+        ret->pages_scrubbed = scrub.pages;
+    }
     if (ret->poison == 0)
         ret->poison = keel_wal_poisoned(store->wal);
 }

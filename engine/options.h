@@ -20,6 +20,9 @@ struct store_config {
     uint64_t space_bytes;
     uint64_t space_bytes_max;
     uint64_t cache_bytes, cache_bytes_max;
+    uint64_t scrub_bytes_per_s;
+    void (*damaged)(void *arg, const struct keel_err_info *info);
+    void *damaged_arg;
     enum keel_torn torn;
     uint64_t tx_bytes;         /* 0: to be derived from the log that is found */
     uint64_t checkpoint_bytes; /* 0: likewise */

@@ -144,6 +144,8 @@ static void fill_store(struct keel_store *store)
     set(row, KEEL_STAT_store_page_bytes, info.page_bytes);
     set(row, KEEL_STAT_store_pages, info.pages);
     set(row, KEEL_STAT_store_atomic_pages, info.torn == KEEL_TORN_ATOMIC);
+    set(row, KEEL_STAT_store_pages_scrubbed, info.pages_scrubbed);
+    set(row, KEEL_STAT_store_pages_damaged, info.pages_damaged);
     set(row, KEEL_STAT_store_pages_allocated, info.pages_allocated);
     set(row, KEEL_STAT_store_transactions_committed, info.tx_committed);
     set(row, KEEL_STAT_store_transactions_aborted, info.tx_aborted);

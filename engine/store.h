@@ -17,6 +17,7 @@
 #include "engine/background.h"
 #include "engine/checkpoint.h"
 #include "engine/options.h"
+#include "engine/scrub.h"
 #include "engine/stats_publish.h"
 #include "engine/superblock.h"
 #include "engine/txn.h"
@@ -56,8 +57,9 @@ struct keel_store {
     struct keel_wal *wal;
     struct keel_pagecache *cache;
     struct keel_space *space;
-    uint32_t page_len; /* user part of a page */
-    bool atomic_pages; /* written untorn: no images in the log for their sake */
+    struct keel_scrub *scrub; /* NULL: not */
+    uint32_t page_len;        /* user part of a page */
+    bool atomic_pages;        /* written untorn: no images in the log for their sake */
     uint64_t recovered_groups, recovered_pages;
     uint64_t begun_ns, open_ns; /* when opening began; how long it took */
 
@@ -87,6 +89,7 @@ struct keel_store {
     _Atomic uint32_t event_waiters;
 
     _Atomic uint64_t tx_committed, tx_aborted;
+    _Atomic uint64_t pages_damaged; /* that scrubbing has told of */
 
     struct tx_pool txs;
     struct alloc_map map;

@@ -4,7 +4,8 @@
  * Counters are published when it is time. Growth first (a transaction cannot go on without it),
  * then a checkpoint that is due or under way, then free frames, then the log's promise: once
  * nothing was appended for a moment, an empty block vouches for the last batch. That is one block
- * per pause, since the log writes none that would promise nothing new. One thread at a time does a
+ * per pause, since the log writes none that would promise nothing new. Scrubbing comes last. One
+ * thread at a time does a
  * checkpoint's step; who finds it busy leaves it.
  */
 #include "engine/tick.h"
@@ -54,13 +55,18 @@ static int tick_frames(struct keel_store *store, struct keel_ctx *ctx)
     return 0;
 }
 
+static uint64_t now_ns(const struct keel_store *store)
+{
+    return store->config.sim ? keel_sim_now_ns(store->config.sim) : clock_now_ns();
+}
+
 /* Relaxed and without a lock: two ticks at once may each take the log for idle a little early,
  * which is harmless. */
 static void tick_promise(struct keel_store *store)
 {
     struct store_idle *idle = &store->idle;
     keel_lsn tail = keel_wal_tail(store->wal);
-    uint64_t now = store->config.sim ? keel_sim_now_ns(store->config.sim) : clock_now_ns();
+    uint64_t now = now_ns(store);
 
     if (atomic_exchange_explicit(&idle->tail_lsn, tail, memory_order_relaxed) != tail) {
         atomic_store_explicit(&idle->since_ns, now, memory_order_relaxed);
@@ -89,6 +95,8 @@ int tick_run(struct keel_store *store, struct keel_ctx *ctx, enum checkpoint_wai
     rc = tick_frames(store, ctx);
     if (rc == 0)
         tick_promise(store);
+    if (rc == 0)
+        rc = scrub_tick(store, ctx, now_ns(store));
     return rc;
 }
 

@@ -92,6 +92,12 @@ static uint32_t free_number(struct keel_sim_play *play)
     return play->cmds++;
 }
 
+/* A recording does not say what was asked for, only the disk what it does. */
+static bool untorn(const struct keel_sim *sim, uint64_t offset, uint32_t len)
+{
+    return len > 0 && len <= sim->atomic_write_bytes && (len & (len - 1)) == 0 && offset % len == 0;
+}
+
 int keel_sim_play_submit(struct keel_sim_play *play, const struct keel_sim_command *command,
                          uint32_t *ret)
 {
@@ -123,7 +129,8 @@ int keel_sim_play_submit(struct keel_sim_play *play, const struct keel_sim_comma
                             .offset = offset,
                             .len = len,
                             .op = command->op,
-                            .dsync = command->dsync};
+                            .dsync = command->dsync,
+                            .atomic = untorn(play->sim, offset, len)};
     sim_start(play->sim, cmd);
     cmd->buf = NULL;
     play->cmd[number] = cmd;

@@ -55,9 +55,7 @@ static int fail(struct keel_err_info *info, int code, const char *op,
         .op = op,
         .offset = pageno << space->page_shift,
     };
-    struct text text;
-    text_init(&text, info->object, sizeof(info->object));
-    text_printf(&text, "space %u page %llu", space->id, (unsigned long long)pageno);
+    pc_page_name(info, space->id, pageno, KEEL_LSN_MAX);
     return code;
 }
 
@@ -457,12 +455,15 @@ static int fix_failed(struct fix *fix, uint64_t value)
     }
 
     struct pc_page_fault fault = frame->fail;
+    keel_lsn lsn = pc_page_lsn(pc_frame_page(fix->space->cache, frame->index));
     pc_frame_release(fix->space->cache, frame, fix->word, PC_FRAME_FAILED, 0);
     fix_fail(fix, code, "page read");
     if (fix->info) {
         fix->info->op = fault.what;
         fix->info->want = fault.want;
         fix->info->got = fault.got;
+        if (code == KEEL_ECHECKSUM)
+            pc_page_name(fix->info, fix->space->id, fix->pageno, lsn);
     }
     return code;
 }

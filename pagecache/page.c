@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/crc32c.h"
+#include "base/text.h"
 
 static uint32_t checksum(const void *page, uint32_t page_bytes)
 {
@@ -20,6 +21,16 @@ static uint32_t checksum(const void *page, uint32_t page_bytes)
 static bool all_zero(const char *page, uint32_t page_bytes)
 {
     return page[0] == 0 && memcmp(page, page + 1, page_bytes - 1) == 0;
+}
+
+void pc_page_name(struct keel_err_info *info, uint32_t space, keel_pageno pageno, keel_lsn lsn)
+{
+    struct text text;
+
+    text_init(&text, info->object, sizeof(info->object));
+    text_printf(&text, "space %u page %llu", space, (unsigned long long)pageno);
+    if (lsn != KEEL_LSN_MAX)
+        text_printf(&text, " lsn %llu", (unsigned long long)lsn);
 }
 
 void pc_page_init(void *page, uint32_t page_bytes, uint32_t space, keel_pageno pageno)

@@ -14,6 +14,10 @@ struct pc_page_fault {
     uint64_t got;
 };
 
+/* info->object: "space S page P lsn L"; lsn KEEL_LSN_MAX: without it. The LSN is what the page's
+ * header says, damaged or not. */
+void pc_page_name(struct keel_err_info *info, uint32_t space, keel_pageno pageno, keel_lsn lsn);
+
 /* All zero but for a header that names space and page; LSN 0. */
 void pc_page_init(void *page, uint32_t page_bytes, uint32_t space, keel_pageno pageno);
 

@@ -14,7 +14,7 @@
 static const char *const MODE_NAMES[KEEL_CUT_MODES] = {"lose-all", "keep-all", "subset", "torn"};
 
 struct replay_args {
-    const char *trace, *check, *size, *mode;
+    const char *trace, *check, *size, *untorn, *mode;
     long long states, seed, event, draw;
     int jobs, json;
 };
@@ -69,16 +69,22 @@ static int parse_mode(const char *command, const char *name, uint64_t *ret)
 }
 
 static int check_args(const char *command, const struct replay_args *args,
-                      struct replay_options *options, uint64_t *ret_bytes)
+                      struct replay_options *options, struct crash_disk *disk)
 {
+    uint64_t untorn = 0;
+
     if (cli_range(command, "--states", args->states, 1, 1000000000) ||
         cli_range(command, "--jobs", args->jobs, 1, REPLAY_JOBS_MAX) ||
         cli_range(command, "--seed", args->seed, 0, INT64_MAX) ||
         cli_range(command, "--event", args->event, -1, INT64_MAX) ||
         cli_range(command, "--draw", args->draw, -1, INT64_MAX))
         return CLI_USAGE;
-    if (args->size && !cli_bytes(args->size, ret_bytes))
+    if (args->size && !cli_bytes(args->size, &disk->bytes))
         return cli_usage(command, "--size '%s' is not a size, give one like 64M", args->size);
+    if (args->untorn && (!cli_bytes(args->untorn, &untorn) || untorn < 512 || untorn > 1u << 20 ||
+                         (untorn & (untorn - 1)) != 0))
+        return cli_usage(command, "--untorn '%s' is no power of two from 512 to 1M", args->untorn);
+    disk->untorn_bytes = (uint32_t)untorn;
     *options = (struct replay_options){
         .states = (uint64_t)args->states,
         .seed = (uint64_t)args->seed,
@@ -96,12 +102,12 @@ static int replay(const char *command, const char *log, const struct replay_args
     struct replay_report report;
     struct crash_history history;
     char why[256];
-    uint64_t disk_bytes = 0;
-    int status = check_args(command, args, &options, &disk_bytes);
+    struct crash_disk disk = {0};
+    int status = check_args(command, args, &options, &disk);
     if (status)
         return status;
 
-    int rc = crash_history_open(log, args->trace, disk_bytes, &history, why);
+    int rc = crash_history_open(log, args->trace, &disk, &history, why);
     if (rc) {
         crash_history_close(&history);
         return cli_fail(command, "%s (%s)", why[0] ? why : keel_err_text(rc), keel_err_name(rc));
@@ -144,6 +150,8 @@ static int replay_main(int argc, const char **argv)
         {"states", 0, POPT_ARG_LONGLONG, &args.states, 0, "make at least so many (10000)", "N"},
         {"size", 0, POPT_ARG_STRING, &args.size, 0, "size of the disk (as far as the log goes)",
          "BYTES"},
+        {"untorn", 0, POPT_ARG_STRING, &args.untorn, 0,
+         "longest write that the disk leaves whole or not at all (none)", "BYTES"},
         {"seed", 0, POPT_ARG_LONGLONG, &args.seed, 0, "of what is drawn (1)", "N"},
         {"jobs", 0, POPT_ARG_INT, &args.jobs, 0, "processes (one per CPU)", "N"},
         {"event", 0, POPT_ARG_LONGLONG, &args.event, 0, "states after this event alone", "N"},

@@ -72,6 +72,14 @@ struct keel_options {
                                * or an eighth of the log if that is less */
     uint64_t checkpoint_bytes; /* checkpoint after this much log; 0 = a third of the log */
     uint32_t inflight_max, batch_bytes_max, pipeline_bytes, log_buffer_bytes; /* keel_wal_options */
+    /* Scrubbing: the pages are read over and over, at this rate, and what is damaged is told (as
+     * keel_check would, which is also for when nothing runs); 0 = not. The thread of KEEL_THREADS
+     * gets to 5 MiB/s, keel_tick to 256 KiB a call. */
+    uint64_t scrub_bytes_per_s;
+    /* An allocated page, or one of the allocation map, that is damaged on the device. In the thread
+     * of KEEL_THREADS or the caller of keel_tick; must not call keel. May be NULL. */
+    void (*damaged)(void *arg, const struct keel_err_info *info);
+    void *damaged_arg;
     uint32_t tx_max;      /* transactions open at once; 0 = 256 */
     enum keel_want stats; /* publish counters in shared memory (keel/stats.h); keel_store_info says
                            * why not, and REQUIRED refuses to open without (KEEL_EINUSE: an object
@@ -195,8 +203,9 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_read(struct keel_ctx *ctx, struct keel_stor
 
 /*
  * Do a bounded piece of background work (write-back, eviction, a step of a checkpoint, growth that
- * a nowait transaction asked for). Waits for nothing but the superblock that ends a checkpoint or a
- * growth, and the zeroes of the latter. Returns 1 when there is more to do now, 0 when not (poll
+ * a nowait transaction asked for, scrubbing). Waits for nothing but the superblock that ends a
+ * checkpoint or a growth, the zeroes of the latter, and a page of the allocation map when scrubbing
+ * has found damage. Returns 1 when there is more to do now, 0 when not (poll
  * ctx: what was started moves there), or an error (KEEL_EREADONLY, KEEL_EPOISON). Any thread; one
  * at a time does the work.
  */
@@ -215,8 +224,9 @@ struct keel_store_info {
     uint64_t checkpoints, tx_committed, tx_aborted; /* since open */
     uint64_t recovered_groups, recovered_pages;     /* of the last open */
     uint64_t open_ns;
-    enum keel_torn torn; /* IMAGES or ATOMIC */
-    int stats;           /* 0: counters are published (or that is OFF), else why not */
+    enum keel_torn torn;                    /* IMAGES or ATOMIC */
+    uint64_t pages_scrubbed, pages_damaged; /* since open; the latter counts again each round */
+    int stats; /* 0: counters are published (or that is OFF), else why not */
 };
 KEEL_PUBLIC void keel_store_info(struct keel_store *store, struct keel_store_info *ret);
 /* The store's parts, for figures and for what has no call of its own. Lent until keel_close. */

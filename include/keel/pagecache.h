@@ -169,7 +169,8 @@ struct keel_page {
  * failed read is told once and then forgotten: the next fix reads again. Pages that are missed one
  * after the other are read ahead of, up to 256 KiB. The same thread must not
  * fix a page twice unless both are shared. info may be NULL; filled in on errors but KEEL_PENDING
- * and KEEL_EBUSY: object is "space S page P", offset its byte on the device, op what was wrong.
+ * and KEEL_EBUSY: object is "space S page P", with KEEL_ECHECKSUM also " lsn L", which is what the
+ * page's header says; offset its byte on the device, op what was wrong.
  */
 KEEL_MUST_CHECK static inline int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space,
                                                 keel_pageno pageno, enum keel_fix_mode mode,
@@ -256,6 +257,43 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_stream_next(struct keel_stream *stream, uns
                                                  struct keel_err_info *info, struct keel_page *ret);
 /* Pages that were fixed may stay so. */
 KEEL_PUBLIC void keel_stream_close(struct keel_stream *stream);
+
+/* ---------------------------------------------------------------- scrubbing */
+
+/*
+ * Reading a space's pages from the device, over and over and slowly, to find damage before somebody
+ * needs the page. In the class SCRUB, without a frame of the cache; a page that is being written is
+ * left to the next round. What is damaged is told each round, until it is written anew.
+ */
+struct keel_scrub;
+struct keel_scrub_options {
+    uint32_t size;
+    struct keel_space *space; /* borrowed until keel_scrub_close; not dropped before */
+    uint64_t bytes_per_s;     /* more than 0 */
+    /* A damaged page, info as keel_page_fix has it (KEEL_ECHECKSUM, or KEEL_EREAD when it cannot be
+     * read); in the caller of keel_scrub_step, whose ctx it gets. May be NULL. */
+    void (*damaged)(void *arg, struct keel_ctx *ctx, const struct keel_err_info *info);
+    void *arg;
+};
+#define KEEL_SCRUB_OPTIONS_DEFAULT                \
+    {                                             \
+        .size = sizeof(struct keel_scrub_options) \
+    }
+struct keel_scrub_stats {
+    uint64_t pages, damaged, rounds; /* looked at; of them told as damaged; ends of the space met */
+};
+/* KEEL_EOPTION, -ENOMEM. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_scrub_open(struct keel_pagecache *cache,
+                                                const struct keel_scrub_options *options,
+                                                struct keel_scrub **ret);
+/* Look at what was read and start the next read of up to 256 KiB, if it is time: now and then, with
+ * any clock. Waits for nothing. 0 or an error of keel_io_submit. Any thread, on its own ctx; a
+ * second one inside does nothing. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_scrub_step(struct keel_ctx *ctx, struct keel_scrub *scrub,
+                                                uint64_t now_ns);
+KEEL_PUBLIC void keel_scrub_stats(const struct keel_scrub *scrub, struct keel_scrub_stats *ret);
+/* Waits for the read in flight. NULL: nothing. */
+KEEL_PUBLIC void keel_scrub_close(struct keel_scrub *scrub);
 
 /* ---------------------------------------------------------------- write-back */
 

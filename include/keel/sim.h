@@ -50,7 +50,7 @@ struct keel_sim_options {
      * not wait for each other. */
     uint64_t bytes_per_s;
     /* Longest write that a power cut leaves whole or not at all when it is asked for
-     * (KEEL_IO_ATOMIC); 0: none. */
+     * (KEEL_IO_ATOMIC), and in playing back whenever it could be; 0: none. */
     uint32_t atomic_write_bytes;
 };
 #define KEEL_SIM_OPTIONS_DEFAULT                \

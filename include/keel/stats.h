@@ -61,6 +61,8 @@ X(store, pages_allocated,        GAUGE,   "of them, allocated") \
 X(store, transactions_committed, COUNTER, "transactions that wrote something and were committed") \
 X(store, transactions_aborted,   COUNTER, "transactions that were aborted") \
 X(store, checkpoints,            COUNTER, "checkpoints that ran to their end") \
+X(store, pages_scrubbed,         COUNTER, "pages that scrubbing has read and checked") \
+X(store, pages_damaged,          COUNTER, "times that it found one damaged; again in each round") \
 X(store, recovered_groups,       GAUGE,   "transactions that the last open redid") \
 X(store, recovered_pages,        GAUGE,   "pages that the last open changed") \
 X(store, open_ns,                GAUGE,   "how long the last open took") \

@@ -2,6 +2,7 @@
  * Goal: checkpoints, a full log, growth and the check of all pages, on every method.
  * Method: a log of 256 KiB fills after a few dozen whole pages, so these happen by themselves.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -368,6 +369,78 @@ Test(upkeep, store_without_images_is_not_redone_where_pages_can_be_torn)
     world_close(&there);
     world_fini(&there);
     world_fini(&here);
+}
+
+struct scrubbed {
+    _Atomic uint32_t count;
+    struct keel_err_info info;
+};
+
+static void note_damage(void *arg, const struct keel_err_info *info)
+{
+    struct scrubbed *found = arg;
+
+    if (atomic_load(&found->count) == 0)
+        found->info = *info;
+    atomic_fetch_add(&found->count, 1);
+}
+
+Test(upkeep, scrubbing_tells_of_an_allocated_page_that_went_bad_and_of_no_free_one, .timeout = 60)
+{
+    struct scrubbed found = {0};
+    struct world world;
+    char object[32];
+
+    world_init_sim(&world, make_sim(1, false, 0));
+    world.options.scrub_bytes_per_s = 1u << 20;
+    world.options.damaged = note_damage;
+    world.options.damaged_arg = &found;
+    world_open(&world);
+    keel_pageno page = put_page(&world, "kept"), freed = put_page(&world, "freed");
+    struct keel_tx *tx = begin(&world);
+    expect_ok(keel_tx_free(tx, freed));
+    expect_ok(keel_tx_commit(tx, NULL));
+    expect_ok(keel_checkpoint(world.ctx, world.store));
+    cr_assert_eq(keel_sim_poke(world.sim, "db/pages.keel", page * 4096 + 2000, "rot", 3), 0);
+    cr_assert_eq(keel_sim_poke(world.sim, "db/pages.keel", freed * 4096 + 2000, "rot", 3), 0);
+
+    for (unsigned i = 0; i < 2000000 && info_of(&world).pages_scrubbed < 300; i++) {
+        cr_assert_geq(keel_tick(world.ctx, world.store), 0);
+        cr_assert_geq(keel_ctx_poll(world.ctx, 0, 0), 0);
+    }
+    cr_assert_gt(atomic_load(&found.count), 0);
+    cr_assert_eq(found.info.code, KEEL_ECHECKSUM);
+    cr_assert_eq(found.info.offset, page * 4096);
+    snprintf(object, sizeof(object), "space 1 page %llu lsn ", (unsigned long long)page);
+    cr_assert_eq(strncmp(found.info.object, object, strlen(object)), 0, "%s", found.info.object);
+    cr_assert_eq(info_of(&world).pages_damaged, atomic_load(&found.count));
+    expect_page(&world, page, "kept"); /* it is in memory still */
+    world_close(&world);
+    world_fini(&world);
+}
+
+static void scrubbed_in_use(struct world *world)
+{
+    struct scrubbed found = {0};
+
+    world->options.scrub_bytes_per_s = 64u << 20;
+    world->options.damaged = note_damage;
+    world->options.damaged_arg = &found;
+    world_open(world);
+    for (unsigned i = 0; i < 400 || info_of(world).pages_scrubbed < 64; i++) {
+        put_page(world, "busy");
+        if (i % 8 == 7)
+            expect_ok(keel_checkpoint(world->ctx, world->store));
+        if (i > 40 && world->background == KEEL_MANUAL)
+            cr_assert_geq(keel_tick(world->ctx, world->store), 0);
+    }
+    cr_assert_eq(atomic_load(&found.count), 0, "%s", found.info.object);
+    world_close(world);
+}
+
+Test(upkeep, scrubbing_beside_writes_finds_no_damage, .timeout = 120)
+{
+    for_each_variant(scrubbed_in_use);
 }
 
 /* Resized in use, without an allocation, and what is in it stays. */

@@ -7,8 +7,8 @@
  *
  * PATH: a folder that is made, in a file system on the recorded disk; or that disk itself
  * (/dev/nvmeXnY or /dev/ngXnY), whose content is lost. SYNC: dsync, link, flush.
- * BUG: plant one of base/bug.h. Log and page file are small, so that the log goes around and
- * checkpoints happen.
+ * BUG: plant one of base/bug.h. KEEL_LAB_TORN=atomic: pages are written untorn, or it fails. Log
+ * and page file are small, so that the log goes around and checkpoints happen.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -170,6 +170,9 @@ int main(int argc, char **argv)
     load.options.space_bytes = load.options.space_bytes_max = SPACE_BYTES;
     load.options.cache_bytes = CACHE_BYTES;
     load.options.tx_bytes = 32768;
+    const char *torn = getenv("KEEL_LAB_TORN");
+    if (torn && strcmp(torn, "atomic") == 0)
+        load.options.torn = KEEL_TORN_ATOMIC;
     int rc = place_ctx_open(load.path, &ctx);
     if (rc)
         return fail(&load, "context", rc) != 0;

@@ -562,12 +562,13 @@ static int read_input(struct crash_input *input, const char *log_path, const cha
     return 0;
 }
 
-static int build(struct crash_history *history, uint64_t disk_bytes)
+static int build(struct crash_history *history)
 {
     struct crash_input *input = history->input;
     struct keel_sim_options options = KEEL_SIM_OPTIONS_DEFAULT;
     options.history = true;
     options.bytes_max = UINT64_MAX / 2;
+    options.atomic_write_bytes = history->disk.untorn_bytes;
     int rc = keel_sim_create(&options, &history->sim);
     if (!rc)
         rc = keel_sim_play_open(history->sim, &input->play);
@@ -576,7 +577,7 @@ static int build(struct crash_history *history, uint64_t disk_bytes)
 
     rc = input->traced ? trace_regions(history) : log_regions(history);
     if (!rc)
-        rc = whole_disk(history, disk_bytes);
+        rc = whole_disk(history, history->disk.bytes);
     if (rc)
         return rc;
     find_cookie(input);
@@ -590,17 +591,17 @@ static int build(struct crash_history *history, uint64_t disk_bytes)
     return rc;
 }
 
-int crash_history_open(const char *log_path, const char *trace_path, uint64_t disk_bytes,
+int crash_history_open(const char *log_path, const char *trace_path, const struct crash_disk *disk,
                        struct crash_history *ret, char why[256])
 {
-    *ret = (struct crash_history){0};
+    *ret = (struct crash_history){.disk = *disk};
     why[0] = '\0';
     ret->input = calloc(1, sizeof(*ret->input));
     if (!ret->input)
         return -ENOMEM;
     ret->input->why = why;
     int rc = read_input(ret->input, log_path, trace_path);
-    return rc ? rc : build(ret, disk_bytes);
+    return rc ? rc : build(ret);
 }
 
 void crash_history_close(struct crash_history *history)

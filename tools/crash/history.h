@@ -44,8 +44,16 @@ struct crash_counts {
     uint64_t writes, fua_writes, flushes, reads, others; /* commands from "begin" to "end" */
 };
 
+/* What the recording does not say of the disk. */
+struct crash_disk {
+    uint64_t bytes;        /* 0: as far as the log goes */
+    uint32_t untorn_bytes; /* a write of a power of two up to that, at a multiple of its length, is
+                            * there whole or not at all; 0: each may be torn */
+};
+
 struct crash_history {
     struct keel_sim *sim;
+    struct crash_disk disk;
     uint64_t event_first, event_last; /* states: after these and those between */
     struct crash_mark *mark;
     uint32_t marks;
@@ -55,9 +63,9 @@ struct crash_history {
     struct crash_input *input; /* what texts and data point into */
 };
 
-/* log_path, trace_path (NULL: none): of the recording. disk_bytes: 0 = as far as the log goes. Why
- * not, as a sentence, goes to why. 0 or an error; ret is to be freed in any case. */
-int crash_history_open(const char *log_path, const char *trace_path, uint64_t disk_bytes,
+/* log_path, trace_path (NULL: none): of the recording. disk: borrowed for the call. Why not, as a
+ * sentence, goes to why. 0 or an error; ret is to be freed in any case. */
+int crash_history_open(const char *log_path, const char *trace_path, const struct crash_disk *disk,
                        struct crash_history *ret, char why[256]);
 void crash_history_close(struct crash_history *history);
 

@@ -72,8 +72,10 @@ static int judge(const struct crash_history *history, const struct replay_option
     const struct place *at = &job->at;
     struct keel_sim *state;
     char why[CRASH_WHY_BYTES];
+    struct keel_sim_options sim = KEEL_SIM_OPTIONS_DEFAULT;
+    sim.atomic_write_bytes = history->disk.untorn_bytes;
     int rc = keel_sim_cut(history->sim, at->event, (enum keel_cut_mode)at->mode,
-                          draw_seed(options->seed, at), NULL, NULL, &state);
+                          draw_seed(options->seed, at), &sim, NULL, &state);
     if (rc)
         return rc;
     rc = crash_check_run(check, state, at->event, at->mode, at->draw, why);
