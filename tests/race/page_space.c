@@ -5,9 +5,9 @@
  *
  * Each worker has a space of its own, of its own page size, that it fills, checks, truncates and
  * drops, over and over, and between that adds to counters in a space that all share. Beside them
- * one thread evicts and dumps, one writes back with a log that is never behind, one scans the
- * shared space through streams, one resizes. At the end the counters in the shared space are the
- * number of additions, and no frame is missing.
+ * one thread evicts and dumps, one writes back with a log that is never behind and scrubs, one
+ * scans the shared space through streams, one resizes. At the end the counters in the shared space
+ * are the number of additions, and no frame is missing.
  *
  * KEEL_SECONDS=N: go on for so long instead of a few rounds.
  */
@@ -187,17 +187,36 @@ static void *evict(void *arg)
     return NULL;
 }
 
+static void no_damage(void *arg, struct keel_ctx *ctx, const struct keel_err_info *info)
+{
+    (void)arg;
+    (void)ctx;
+    printf("%s\n", info->object);
+    KEEL_ASSERT(!"there is none");
+}
+
+/* And scrubs, beside its own writes. */
 static void *write_back(void *arg)
 {
+    struct keel_scrub_options options = KEEL_SCRUB_OPTIONS_DEFAULT;
     struct keel_ctx *ctx = open_ctx();
+    struct keel_scrub *scrub;
 
     (void)arg;
+    options.space = common;
+    options.bytes_per_s = 1u << 30;
+    options.damaged = no_damage;
+    int opened = keel_scrub_open(cache, &options, &scrub);
+    KEEL_ASSERT(opened == 0);
     while (atomic_load(&working) > 0) {
+        int stepped = keel_scrub_step(ctx, scrub, clock_now_ns());
+        KEEL_ASSERT(stepped == 0);
         int rc = keel_pagecache_writeback(ctx, cache, KEEL_LSN_MAX, 0, true);
         KEEL_ASSERT(rc >= 0 || rc == KEEL_EFULL);
         keel_pagecache_wait_any(cache);
         sched_yield();
     }
+    keel_scrub_close(scrub);
     keel_ctx_close(ctx);
     return NULL;
 }
