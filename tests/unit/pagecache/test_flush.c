@@ -390,3 +390,15 @@ Test(flush, close_waits_for_writes_in_flight)
     cr_assert_eq(writeback(KEEL_LSN_MAX, 0, true), 1);
     fixture_close(&f);
 }
+
+Test(flush, throttle_at_the_hard_limit_tells_why_nothing_can_be_written)
+{
+    fixture_open(&f, 16, 64);
+    f.durable = 0;
+    for (keel_pageno p = 0; p < 15; p++)
+        fixture_make(&f, p, 1, 100 + p);
+    f.log_error = KEEL_EPOISON;
+    cr_assert_eq(keel_pagecache_throttle(f.ctx, f.cache, true), KEEL_EPOISON);
+    cr_assert_eq(keel_pagecache_throttle(f.ctx, f.cache, false), KEEL_EPOISON);
+    fixture_close(&f);
+}

@@ -1,7 +1,10 @@
 /* The cache as a whole: options, spaces, trimming, counters. */
 #include "fixture.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
 
 #include "tests/support/table.h"
 
@@ -170,3 +173,89 @@ Test(pagecache, counters_say_what_happened)
     cr_assert_eq(fixture_stats(&f).evictions, 2);
     fixture_close(&f);
 }
+
+Test(pagecache, limits_that_contradict_each_other_are_refused)
+{
+    struct keel_pagecache_options options = KEEL_PAGECACHE_OPTIONS_DEFAULT;
+
+    options.dirty_soft = 60;
+    options.dirty_hard = 60;
+    cr_assert_eq(keel_pagecache_arena_bytes(&options), 0);
+    options.dirty_hard = 101;
+    cr_assert_eq(keel_pagecache_arena_bytes(&options), 0);
+    options.dirty_soft = options.dirty_hard = 0;
+    options.cache_bytes = 1u << 20;
+    options.cache_bytes_max = 1u << 19;
+    cr_assert_eq(keel_pagecache_arena_bytes(&options), 0);
+    options.cache_bytes_max = 1u << 21;
+    cr_assert_gt(keel_pagecache_arena_bytes(&options), 1u << 21);
+}
+
+Test(pagecache, evicts_no_more_than_there_is)
+{
+    fixture_open(&f, 16, 64);
+    fixture_make(&f, 1, 1, 10);
+    fixture_flush(&f);
+    cr_assert_eq(keel_pagecache_evict(f.cache, UINT32_MAX), 16);
+    fixture_close(&f);
+}
+
+Test(pagecache, space_that_no_address_space_has_room_for_is_refused)
+{
+    struct keel_space *space;
+
+    fixture_open(&f, 16, 64);
+    cr_assert_eq(space_open(f.cache, 2, f.device, 0, 1, UINT64_C(1) << 45, &space), -ENOMEM);
+    cr_assert_eq(space_open(f.cache, 2, f.device, 0, 1, 64, &space), 0, "nothing was left behind");
+    fixture_close(&f);
+}
+
+#if !defined(__SANITIZE_ADDRESS__)
+
+/* Of address space, so much more than now. */
+static void limit_memory(size_t more)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    cr_assert(file && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    const struct rlimit limit = {pages * 4096 + more, RLIM_INFINITY};
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* With a little more memory each time: what fails leaves nothing behind, until it goes. */
+Test(pagecache, open_that_runs_out_of_memory_at_any_point_leaves_nothing_behind)
+{
+    struct keel_pagecache_options options = KEEL_PAGECACHE_OPTIONS_DEFAULT;
+    struct keel_scrub_options scrubbing = KEEL_SCRUB_OPTIONS_DEFAULT;
+    struct keel_pagecache *cache = NULL;
+    struct keel_scrub *scrub;
+    unsigned failed = 0;
+
+    fixture_open(&f, 16, 64);
+    options.cache_bytes = 64u << 20;
+    options.writes_max = 1024;
+    options.write_bytes_max = 128u << 10;
+    cr_assert_eq(keel_arena_create(keel_pagecache_arena_bytes(&options), &options.arena), 0);
+    size_t used = keel_arena_used(options.arena);
+    for (size_t more = 0; !cache; more += 64u << 10) {
+        limit_memory(more);
+        int rc = keel_pagecache_open(&options, &cache);
+        failed += rc == -ENOMEM;
+        cr_assert(rc == 0 || (rc == -ENOMEM && keel_arena_used(options.arena) == used));
+    }
+    cr_assert_gt(failed, 3);
+    scrubbing.space = f.space;
+    scrubbing.bytes_per_s = 1;
+    limit_memory(0);
+    cr_assert_eq(keel_scrub_open(f.cache, &scrubbing, &scrub), -ENOMEM);
+    limit_memory(1u << 20);
+    cr_assert_eq(keel_scrub_open(f.cache, &scrubbing, &scrub), 0);
+    keel_scrub_close(scrub);
+    keel_pagecache_close(f.ctx, cache);
+    keel_arena_destroy(options.arena);
+    fixture_close(&f);
+}
+
+#endif

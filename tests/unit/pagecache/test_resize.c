@@ -5,6 +5,8 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #define CHUNK  (2u << 20)
@@ -215,5 +217,66 @@ Test(resize, of_a_cache_that_was_not_opened_for_it_or_too_small_is_refused)
 
     fixture_open(&f, 64, 64);
     cr_assert_eq(resize(32), KEEL_EOPTION);
+    fixture_close(&f);
+}
+
+/* Lets go of a page once the cache has begun to shrink. */
+static void *let_go(void *arg)
+{
+    while (atomic_load(&f.cache->frame_count) == MOST)
+        sched_yield();
+    keel_page_unfix(arg);
+    return NULL;
+}
+
+Test(resize, waits_for_who_has_a_page_fixed_P3, .timeout = 20)
+{
+    struct keel_page page;
+    pthread_t thread;
+
+    open_cache();
+    cr_assert_eq(resize(MOST), 0);
+    make_all();
+    fixture_flush(&f);
+    keel_pageno last = 0;
+    for (keel_pageno p = 0; p < PAGES; p++)
+        last = fixture_frame(&f, p)->index > fixture_frame(&f, last)->index ? p : last;
+    cr_assert_eq(fixture_fix(&f, last, KEEL_FIX_SHARED, &page), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, let_go, &page), 0);
+    cr_assert_eq(resize(16), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    expect_all();
+    fixture_close(&f);
+}
+
+Test(resize, pages_beyond_the_poison_limit_are_in_the_way_for_good)
+{
+    open_cache();
+    cr_assert_eq(resize(MOST), 0);
+    make_all();
+    keel_pagecache_poison(f.cache, 50);
+    cr_assert_eq(resize(16), KEEL_EPOISON);
+    cr_assert_eq(resize(MOST), 0);
+    fixture_close(&f);
+}
+
+Test(resize, leaves_alone_what_else_lies_in_the_arena)
+{
+    struct keel_pagecache_options options = KEEL_PAGECACHE_OPTIONS_DEFAULT;
+    struct keel_pagecache *cache;
+    struct keel_arena *arena;
+
+    fixture_open(&f, 16, PAGES);
+    options.cache_bytes = options.cache_bytes_max = MOST * PAGE;
+    cr_assert_eq(keel_arena_create(keel_pagecache_arena_bytes(&options) + PAGE, &arena), 0);
+    options.arena = arena;
+    cr_assert_eq(keel_pagecache_open(&options, &cache), 0);
+    char *behind = keel_arena_alloc(arena, PAGE);
+    memset(behind, 7, PAGE);
+    cr_assert_eq(keel_pagecache_resize(f.ctx, cache, 16 * PAGE), 0);
+    cr_assert_eq(behind[0], 7);
+    cr_assert_eq(behind[PAGE - 1], 7);
+    keel_pagecache_close(f.ctx, cache);
+    keel_arena_destroy(arena);
     fixture_close(&f);
 }

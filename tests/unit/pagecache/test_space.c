@@ -1,6 +1,9 @@
 /* Spaces that are truncated, dropped, flushed and counted; the limits of what may be changed. */
 #include "fixture.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -256,5 +259,33 @@ Test(dump, names_a_page_that_is_not_let_go_of_and_what_is_in_flight)
     keel_page_unfix(&a);
     keel_page_unfix(&b);
     keel_page_unfix(&c);
+    fixture_close(&f);
+}
+
+static void *let_go(void *arg)
+{
+    while (keel_space_pages(f.space) != 0)
+        sched_yield();
+    keel_page_unfix(arg);
+    return NULL;
+}
+
+Test(space, truncating_waits_for_reads_in_flight_and_for_who_has_a_page_fixed, .timeout = 20)
+{
+    static const keel_pageno ahead[] = {5, 6};
+    struct keel_page page;
+    pthread_t thread;
+
+    fixture_open(&f, 16, 64);
+    for (keel_pageno p = 0; p < 16; p++)
+        fixture_make(&f, p, 1, 100);
+    fixture_flush(&f);
+    fixture_evict(&f);
+    cr_assert_eq(fixture_fix(&f, 3, KEEL_FIX_SHARED, &page), 0);
+    cr_assert_eq(keel_page_prefetch(f.ctx, f.space, ahead, 2), 2);
+    cr_assert_eq(pthread_create(&thread, NULL, let_go, &page), 0);
+    keel_space_truncate(f.space, 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(fixture_stats(&f).free, 16);
     fixture_close(&f);
 }
