@@ -356,7 +356,7 @@ static void begin_waits(struct world *world)
     cr_assert_gt(count, 0);
     cr_assert_eq(pthread_create(&thread, NULL, waiter_main, &waiter), 0);
     /* Long enough, as a rule, for it to find the log full; it must come through either way. */
-    for (unsigned i = 0; i < 50000 || !waiter.begun; i++)
+    for (unsigned i = 0; i < 5000 || !waiter.begun; i++)
         sched_yield();
     while (count > 0)
         keel_tx_abort(txs[--count]);
