@@ -44,6 +44,7 @@ enum {
     BENCH_WORKLOAD = 1u << 14,
     BENCH_HYBRID = 1u << 15,
     BENCH_SQPOLL = 1u << 16,
+    BENCH_PROFILE = 1u << 17,
 };
 
 enum bench_sched { BENCH_SCHED_OFF, BENCH_SCHED_STATIC, BENCH_SCHED_ADAPTIVE };
@@ -59,6 +60,7 @@ struct bench_options {
     uint32_t batch; /* requests handed over at once */
     uint64_t bs_bytes, record_bytes, cache_bytes, data_bytes, log_bytes;
     enum bench_sched sched;
+    const char *profile; /* of the disk, that keel calibrate wrote; NULL: none */
     enum keel_method method;
     enum keel_want iopoll, sqpoll;
     bool hybrid;
@@ -150,6 +152,9 @@ int bench_rounds(const struct bench_job *job, const struct bench_options *option
 
 /* Put a mode in force on the disk below device. 0 or a negative code. */
 int bench_sched_set(struct keel_device *device, enum bench_sched sched);
+/* Put the costs of --profile in force there, if it was given. 0, or CLI_FAILED after a complaint.
+ */
+int bench_profile_use(const struct bench_options *options, struct keel_device *device);
 
 /* The sync method that our log chose, for peers that sync the same way: never AUTO. */
 enum keel_sync_method bench_sync_of(const struct bench_report *report);

@@ -411,7 +411,9 @@ static int open_all(struct bench_run *run, struct job *job)
         snprintf(path, sizeof(path), "%s/data", run->folder);
         rc = keel_device_open(job->ctx, path, &device, &info, &job->device);
     }
-    return rc ? cli_error(run->options->command, path, rc, &info) : 0;
+    if (rc)
+        return cli_error(run->options->command, path, rc, &info);
+    return bench_profile_use(run->options, job->device);
 }
 
 static void close_all(struct job *job)
@@ -541,8 +543,8 @@ const struct bench_job bench_job_mixed = {
     .name = "mixed",
     .summary = "commits while write-back saturates the disk: idle, off and adaptive",
     .unit = "commit",
-    .takes =
-        BENCH_DEPTH | BENCH_BS | BENCH_DATA | BENCH_METHOD | BENCH_SYNC | BENCH_LOG | BENCH_CACHE,
+    .takes = BENCH_DEPTH | BENCH_BS | BENCH_DATA | BENCH_METHOD | BENCH_SYNC | BENCH_LOG |
+             BENCH_CACHE | BENCH_PROFILE,
     .defaults = {.threads = 1,
                  .depth = 8,
                  .bs_bytes = 131072,

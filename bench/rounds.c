@@ -36,6 +36,18 @@ int bench_sched_set(struct keel_device *device, enum bench_sched sched)
     return keel_sched_set(device, &options);
 }
 
+int bench_profile_use(const struct bench_options *options, struct keel_device *device)
+{
+    struct keel_sched_costs costs;
+
+    if (!options->profile)
+        return 0;
+    int rc = keel_sched_costs_load(options->profile, &costs);
+    if (rc == 0)
+        rc = keel_sched_costs_set(device, &costs);
+    return rc ? cli_error(options->command, options->profile, rc, NULL) : 0;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;

@@ -264,12 +264,13 @@ static int transfer_round(struct bench_run *run)
     }
     uint64_t bs = job->op == KEEL_OP_NOP ? KEEL_BLOCK_BYTES : run->options->bs_bytes;
     job->blocks = keel_device_info(job->device)->size_bytes / bs;
+    int status = bench_profile_use(run->options, job->device);
     rc = job->blocks > 0 ? bench_sched_set(job->device, run->options->sched) : KEEL_ERANGE;
-    if (rc == 0)
+    if (rc == 0 && status == 0)
         rc = run_threads(job);
     keel_device_close(job->device);
     keel_ctx_close(ctx);
-    return rc ? cli_error(run->options->command, path, rc, NULL) : 0;
+    return rc ? cli_error(run->options->command, path, rc, NULL) : status;
 }
 
 /* A round of ours that is reported as a peer's. */
@@ -394,7 +395,7 @@ const struct bench_job bench_job_nop = {
 
 #define TRANSFER_TAKES                                                                  \
     (BENCH_THREADS | BENCH_DEPTH | BENCH_BS | BENCH_BATCH | BENCH_DATA | BENCH_METHOD | \
-     BENCH_IOPOLL | BENCH_HYBRID | BENCH_SQPOLL | BENCH_SCHED)
+     BENCH_IOPOLL | BENCH_HYBRID | BENCH_SQPOLL | BENCH_SCHED | BENCH_PROFILE)
 #define TRANSFER_DEFAULTS                                                                    \
     {                                                                                        \
         .threads = 1, .depth = 128, .batch = 32, .bs_bytes = 4096, .data_bytes = 1ull << 30, \

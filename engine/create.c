@@ -162,7 +162,8 @@ static void note_name(void *arg, const char *name)
         found->temp = true;
     } else if (strcmp(name, "wal.keel") == 0 || strcmp(name, "pages.keel") == 0) {
         found->data = true;
-    } else if (strcmp(name, "store.keel") != 0 && !found->foreign) {
+    } else if (strcmp(name, "store.keel") != 0 && strcmp(name, STORE_PROFILE_NAME) != 0 &&
+               !found->foreign) {
         found->foreign = true;
         snprintf(found->name, sizeof(found->name), "%s", name);
     }

@@ -347,10 +347,37 @@ static int take_apart(struct keel_ctx *ctx, struct keel_store *store)
     return rc;
 }
 
+/* What the disk charges, from the profile that was named, or from the one in the store's folder. */
+static int use_profile(struct keel_store *store, struct keel_ctx *ctx, const char *path,
+                       struct keel_err_info *info)
+{
+    struct keel_sched_costs costs;
+    const char *profile = store->config.profile;
+    char own[1024];
+
+    if (!profile) {
+        if (store->whole_device || store->config.sim)
+            return 0;
+        int n = snprintf(own, sizeof(own), "%s/%s", path, STORE_PROFILE_NAME);
+        if (n < 0 || (size_t)n >= sizeof(own) || keel_path_exists(ctx, own) == KEEL_PATH_NONE)
+            return 0;
+        profile = own;
+    }
+    int rc = keel_sched_costs_load(profile, &costs);
+    /* Log and pages lie on one disk. */
+    if (rc == 0)
+        rc = keel_sched_costs_set(store->pages_device, &costs) ? KEEL_EFORMAT : 0;
+    const char *named = store->config.profile ? store->config.profile : STORE_PROFILE_NAME;
+    store->config.profile = NULL;
+    return rc ? store_error(info, rc, "profile", named) : 0;
+}
+
 static int open_parts(struct keel_ctx *ctx, const char *path, struct keel_store *store,
                       struct keel_err_info *info)
 {
     int rc = store_files_open(store, ctx, path, info);
+    if (rc == 0)
+        rc = use_profile(store, ctx, path, info);
     if (rc)
         return rc;
     store->config.page_bytes = store->super.page_bytes;

@@ -94,6 +94,7 @@ static void fill(const struct keel_options *options, struct store_config *config
         .log_buffer_bytes = (uint32_t)or_default(options->log_buffer_bytes, DEFAULT_BUFFER_BYTES),
         .tx_max = (uint32_t)or_default(options->tx_max, DEFAULT_TX_MAX),
         .stats = options->stats,
+        .profile = options->profile,
     };
 }
 

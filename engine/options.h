@@ -29,6 +29,7 @@ struct store_config {
     uint32_t inflight_max, batch_bytes_max, pipeline_bytes, log_buffer_bytes;
     uint32_t tx_max;
     enum keel_want stats;
+    const char *profile; /* the caller's; valid while the store is opened */
 };
 
 /* 0, or KEEL_EOPTION with the option's name in info->object. options: NULL = all defaults. */

@@ -286,6 +286,7 @@ static void fill_disk(struct keel_store *store, uint32_t disk, const struct keel
     snprintf((char *)row.at, STATS_LABEL_BYTES, "disk=%u:%u,mode=%s", stats->dev_major,
              stats->dev_minor, keel_sched_mode_name(stats->mode));
     set(row, KEEL_STAT_disk_contexts, stats->contexts);
+    set(row, KEEL_STAT_disk_profiled, stats->profiled);
     set(row, KEEL_STAT_disk_cap_ns, stats->cap_ns);
     set(row, KEEL_STAT_disk_in_flight_ns, stats->in_flight_ns);
     set(row, KEEL_STAT_disk_target_ns, stats->target_ns);

@@ -22,7 +22,8 @@
 #include "engine/superblock.h"
 #include "engine/txn.h"
 
-#define STORE_SPACE_ID 1u
+#define STORE_SPACE_ID     1u
+#define STORE_PROFILE_NAME "profile.json" /* what its disk charges, if it is there */
 
 /* clang-format off */
 /* state, what holds in it */

@@ -54,6 +54,7 @@ struct ios_sched {
     struct sched policy;
     struct list lanes; /* of ios_lane.link */
     uint32_t lane_count;
+    bool profiled;                                           /* its costs were set */
     struct keel_sched_class_stats retired[KEEL_CLASS_COUNT]; /* of lanes that are gone */
 };
 

@@ -61,6 +61,7 @@ int keel_sched_costs_set(struct keel_device *device, const struct keel_sched_cos
 
     lock_acquire(&sched->lock);
     int rc = sched_set_costs(&sched->policy, costs);
+    sched->profiled = sched->profiled || rc == 0;
     lock_release(&sched->lock);
     return rc;
 }
@@ -79,6 +80,7 @@ int keel_sched_stats(struct keel_device *device, struct keel_sched_stats *ret)
         .dev_major = sched->dev_major,
         .dev_minor = sched->dev_minor,
         .contexts = sched->lane_count,
+        .profiled = sched->profiled,
         .now_ns = policy->now_ns,
         .cap_ns = policy->cap_ns,
         .in_flight_ns = policy->lower_ns,

@@ -23,7 +23,7 @@ struct flags {
     int threads, seconds, rounds, depth, batch, hybrid, json;
     const char *path, *versus;
     const char *bs, *record, *cache, *data, *log; /* sizes */
-    const char *sched, *method, *iopoll, *sqpoll, *sync, *dist, *mode, *workload;
+    const char *sched, *profile, *method, *iopoll, *sqpoll, *sync, *dist, *mode, *workload;
 };
 static struct flags flags = {.threads = NOT_GIVEN,
                              .seconds = NOT_GIVEN,
@@ -127,6 +127,7 @@ static int take_names(struct bench_options *options)
     options->hybrid = flags.hybrid != 0;
     options->mode = (enum bench_mode)mode;
     options->workload = (enum bench_workload)workload;
+    options->profile = flags.profile;
     if (flags.sync && !path_sync_parse(flags.sync, &options->sync))
         return cli_usage(command, "--sync: there is no '%s'; see --help", flags.sync);
     if (flags.method && !path_method_parse(flags.method, &options->method))
@@ -231,6 +232,9 @@ static const struct {
     {BENCH_BS, {"bs", 0, POPT_ARG_STRING, &flags.bs, 0, "bytes of a transfer", "BYTES"}},
     {BENCH_RECORD, {"record", 0, POPT_ARG_STRING, &flags.record, 0, "bytes of a record", "BYTES"}},
     {BENCH_SCHED, {"sched", 0, POPT_ARG_STRING, &flags.sched, 0, "off, static, adaptive", "MODE"}},
+    {BENCH_PROFILE,
+     {"profile", 0, POPT_ARG_STRING, &flags.profile, 0, "costs of the disk, from keel calibrate",
+      "FILE"}},
     {BENCH_METHOD,
      {"method", 0, POPT_ARG_STRING, &flags.method, 0, "auto, uring, sync (auto)", "METHOD"}},
     {BENCH_IOPOLL,

@@ -104,6 +104,7 @@ static json_t *config_json(const struct bench_job *job, const struct bench_optio
         const char *name, *value;
     } names[] = {
         {BENCH_SCHED, "sched", scheds[options->sched]},
+        {BENCH_PROFILE, "profile", options->profile ? options->profile : "none"},
         {BENCH_METHOD, "method", method_name(options->method)},
         {BENCH_IOPOLL, "iopoll", wants[options->iopoll]},
         {BENCH_SQPOLL, "sqpoll", wants[options->sqpoll]},

@@ -84,6 +84,10 @@ struct keel_options {
     enum keel_want stats; /* publish counters in shared memory (keel/stats.h); keel_store_info says
                            * why not, and REQUIRED refuses to open without (KEEL_EINUSE: an object
                            * of another user stands in the way; KEEL_ENOTSUP; -errno) */
+    const char *profile;  /* that `keel calibrate` wrote of the store's disk: what the scheduler
+                           * charges for a transfer. Borrowed for the call. NULL: profile.json in
+                           * the store's folder if there is one, else what the disk charges now (a
+                           * guess, where nobody has set it) */
 };
 #define KEEL_OPTIONS_DEFAULT                \
     {                                       \
@@ -111,6 +115,7 @@ struct keel_options {
  * KEEL_EDIRECT      the file system has no O_DIRECT
  * KEEL_ENOSPACE     no room to create it; on a device, info->want says how much it takes
  * KEEL_ESUPER, KEEL_ECORRUPT, KEEL_EREAD, KEEL_ECHECKSUM: what is stored is damaged
+ * KEEL_ENOTFOUND, KEEL_EFORMAT with info->op "profile": there is none at that path, or it is none
  * KEEL_EPOISON      a write failed in recovery; opening again starts over
  * KEEL_ENOTSUP      a store without images in its log, not closed, on a device that tears pages
  * KEEL_EMETHOD, -errno

@@ -121,7 +121,8 @@ struct keel_sched_stats {
     enum keel_sched_mode mode;
     uint32_t dev_major, dev_minor; /* of the disk; 0, 0: not a disk of the kernel's */
     uint32_t contexts;
-    uint64_t now_ns;               /* when this was taken, on the clock of depth_ns */
+    uint32_t profiled; /* 1: what it charges was set, from a profile; 0: it is a guess */
+    uint64_t now_ns;   /* when this was taken, on the clock of depth_ns */
     uint64_t cap_ns, in_flight_ns; /* now; of the classes below READ */
     uint64_t cap_ups, cap_downs;
     uint64_t target_ns, idle_ns; /* median that commits, else reads, are to keep; what it is idle */

@@ -101,6 +101,7 @@ X(context, syncs,                COUNTER, "of them, syncs") \
 X(context, read_bytes,           COUNTER, "bytes that were read") \
 X(context, written_bytes,        COUNTER, "bytes that were written") \
 X(disk, contexts,                GAUGE,   "contexts of the process that use it") \
+X(disk, profiled,                GAUGE,   "1: what a transfer costs there is from a profile of keel calibrate; 0: a guess") \
 X(disk, cap_ns,                  GAUGE,   "of the disk's time, so much may be in flight below the READ class") \
 X(disk, in_flight_ns,            GAUGE,   "and so much is") \
 X(disk, target_ns,               GAUGE,   "median that commits, else reads, are to keep") \

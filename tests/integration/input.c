@@ -2,6 +2,7 @@
  * Goal: each kind of bad input has an error of its own, and creates or changes nothing.
  * Method: real files where the kernel is what refuses, else the simulation.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -532,4 +533,51 @@ Test(input, a_disk_too_full_for_a_new_store_gets_nothing, .timeout = 60)
             expect_rc(keel_path_exists(world.ctx, names[i]), 0);
         world_fini(&world);
     }
+}
+
+/* ------------------------------------------------------------------ the profile of the disk */
+
+static const char profile_text[] = "{\"costs\": {\"sync_ns\": 700, \"points\": ["
+                                   "{\"bytes\": 4096, \"read_ns\": 11000, \"write_ns\": 12000}]}}";
+
+/* What the disk of the world's folder charges for reading a block, while its store is open. */
+static uint32_t read_cost(struct world *world)
+{
+    struct keel_device_options options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    struct keel_sched_costs costs;
+    struct keel_device *device;
+    char path[700];
+
+    snprintf(path, sizeof(path), "%s.other", world->path);
+    options.create_bytes = KEEL_BLOCK_BYTES;
+    cr_assert_eq(keel_device_open(world->ctx, path, &options, NULL, &device), 0);
+    keel_sched_costs_get(device, &costs);
+    keel_device_close(device);
+    unlink(path);
+    return costs.points[0].read_ns;
+}
+
+Test(input, a_profile_is_taken_from_the_folder_or_by_its_path_and_else_refused, .timeout = 30)
+{
+    struct keel_err_info info = {0};
+    struct world world;
+    char other[700];
+
+    real_world(&world);
+    cr_assert_eq(mkdir(world.path, 0700) == 0 || errno == EEXIST, true);
+    write_file(world.path, "profile.json", profile_text, sizeof(profile_text) - 1);
+    world_open(&world); /* made in a folder that holds nothing but a profile */
+    cr_assert_eq(read_cost(&world), 11000);
+    world_close(&world);
+
+    snprintf(other, sizeof(other), "%s/profile.json", world.path);
+    unlink(other);
+    write_file(world.path, "profile.json", "{}", 2);
+    cr_assert_eq(try_open(&world, &info), KEEL_EFORMAT);
+    cr_assert_str_eq(info.op, "profile");
+    snprintf(other, sizeof(other), "%s/nothing", world.path);
+    world.options.profile = other;
+    cr_assert_eq(try_open(&world, &info), KEEL_ENOTFOUND);
+    cr_assert_str_eq(info.op, "profile");
+    world_fini(&world);
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# keel calibrate: a profile with every cell in it, which can be read back; usage that would destroy.
+# keel calibrate: a profile with every cell in it, which can be read back; usage that would destroy. A bench takes it, and
+# a store takes the one in its folder; one that is none is refused by both.
 . "$(dirname "$0")/common.inc"
 need python3
 
@@ -18,3 +19,8 @@ expect 0 "$KEEL" calibrate "$DIR/file" --overwrite --quick -o "$DIR/p.json"
 [ "$(json "$DIR/p.json" 'len(j["costs"]["points"]) == 8 and j["costs"]["sync_ns"] >= 1 and j["sustained"] is False and j["seconds"] < 300')" = True ] ||
 	fail "costs"
 grep -q "<polyline" "$DIR/p.json.svg" || fail "no picture"
+
+expect 0 "$KEEL" bench read --path "$DIR/file" --profile "$DIR/p.json" --seconds 1 --depth 4 --json
+[ "$(json "$DIR/out" 'j["config"]["profile"]')" = "$DIR/p.json" ] || fail "the bench does not name its profile"
+expect 1 "$KEEL" bench read --path "$DIR/file" --profile "$DIR/p.json.svg" --seconds 1
+expect 1 "$KEEL" bench read --path "$DIR/file" --profile "$DIR/none.json" --seconds 1
