@@ -185,6 +185,7 @@ void sched_sample(struct sched *sched, enum sched_signal signal, uint64_t exec_n
     struct sched_tail *tail = &sched->tails[signal];
 
     tail->count++;
+    tail->late += sched->idle[signal].late && exec_ns > sched->idle[signal].late;
     tail->bucket[tail_bucket(exec_ns)]++;
     if (signal == SCHED_SIGNAL_READ)
         sched->read_load_ns += sched->classes[KEEL_CLASS_READ].in_flight_ns;
@@ -210,7 +211,7 @@ static void set_cap(struct sched *sched, uint64_t cap_ns)
 static void learn_idle(struct sched_idle *idle, uint64_t p50, uint64_t p90)
 {
     if (idle->p50 == 0)
-        *idle = (struct sched_idle){p50, p90};
+        *idle = (struct sched_idle){.p50 = p50, .p90 = p90};
     idle->p50 = (idle->p50 * (IDLE_WEIGHT - 1) + p50) / IDLE_WEIGHT;
     idle->p90 = (idle->p90 * (IDLE_WEIGHT - 1) + p90) / IDLE_WEIGHT;
 }
@@ -228,8 +229,13 @@ static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns
     uint64_t p50 = sched_tail_percentile(tail, 500),
              p90 = sched_tail_percentile(tail, TAIL_PERMILLE);
 
+    /* Write-back of twice the weight may cost the others twice as much. */
+    uint64_t extra = (uint64_t)(sched->options.tail_permille - 1000) *
+                     sched->options.classes[KEEL_CLASS_WRITEBACK].weight / WEIGHT_USUAL;
+
     if (!sched->lower_seen) {
         learn_idle(idle, p50, p90);
+        idle->late = idle->p50 + 2 * (idle->p50 * extra / 1000 + 2 * own_ns);
         return;
     }
     if (idle->p50 == 0 || (p50 < idle->p50 && p90 < idle->p90)) {
@@ -241,13 +247,11 @@ static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns
         learn_idle(idle, p50, p90);
     }
 
-    /* Write-back of twice the weight may cost the others twice as much. */
-    uint64_t extra = (uint64_t)(sched->options.tail_permille - 1000) *
-                     sched->options.classes[KEEL_CLASS_WRITEBACK].weight / WEIGHT_USUAL;
     uint64_t room50 = idle->p50 * extra / 1000 + 2 * own_ns;
     uint64_t room90 = idle->p90 * extra / 1000 + 2 * own_ns;
     uint64_t over50 = p50 > idle->p50 ? p50 - idle->p50 : 0;
     uint64_t over90 = p90 > idle->p90 && tail->count >= SCHED_SAMPLES_MIN ? p90 - idle->p90 : 0;
+    idle->late = idle->p50 + 2 * room50;
     sched->target_ns = idle->p50 + room50;
     sched->idle_ns = idle->p50;
     if (over50 > 2 * room50)
@@ -260,8 +264,8 @@ static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns
 
 static void close_window(struct sched *sched)
 {
-    bool log = sched->tails[SCHED_SIGNAL_LOG].count >= 8;
-    bool reads = sched->tails[SCHED_SIGNAL_READ].count >= SCHED_SAMPLES_MIN;
+    bool log = sched->tails[SCHED_SIGNAL_LOG].count >= SCHED_SAMPLES_FEW;
+    bool reads = sched->tails[SCHED_SIGNAL_READ].count >= SCHED_SAMPLES_FEW;
     uint64_t own_ns = reads ? sched->read_load_ns / sched->tails[SCHED_SIGNAL_READ].count : 0;
 
     if (log || reads)
@@ -279,6 +283,18 @@ static void close_window(struct sched *sched)
     sched->lower_seen = sched->lower_ns > 0;
     sched->cap_held = false;
     sched->window_begin_ns = sched->now_ns;
+}
+
+/* Has the window seen enough to be closed before its time? */
+static bool seen_enough(const struct sched *sched)
+{
+    const struct sched_tail *log = &sched->tails[SCHED_SIGNAL_LOG],
+                            *reads = &sched->tails[SCHED_SIGNAL_READ];
+    /* With commits there, reads do not count. */
+    const struct sched_tail *tail = log->count > 0 ? log : reads;
+
+    return log->count >= SCHED_SAMPLES_MIN || reads->count >= 4 * SCHED_SAMPLES_MIN ||
+           (tail->late >= SCHED_SAMPLES_FEW && 2 * tail->late > tail->count);
 }
 
 void sched_advance(struct sched *sched, uint64_t now_ns)
@@ -304,9 +320,7 @@ void sched_advance(struct sched *sched, uint64_t now_ns)
     sched->now_ns = now_ns;
 
     uint64_t window = now_ns - sched->window_begin_ns;
-    bool enough = sched->tails[SCHED_SIGNAL_LOG].count >= SCHED_SAMPLES_MIN ||
-                  sched->tails[SCHED_SIGNAL_READ].count >= 4 * SCHED_SAMPLES_MIN;
-    if (window >= SCHED_WINDOW_MAX || (window >= SCHED_WINDOW_NS && enough))
+    if (window >= SCHED_WINDOW_MAX || (window >= SCHED_WINDOW_NS && seen_enough(sched)))
         close_window(sched);
 }
 

@@ -17,7 +17,9 @@
  *
  * The cap (ADAPTIVE): windows of WINDOW_NS or longer. A window in which commits (else foreground
  * reads) took longer than the aim cuts it, at worst to one write-back chunk; one in which they did
- * not and the cap held something back widens it a little; windows without either widen it fast.
+ * not and the cap held something back widens it a little; windows without either widen it fast. A
+ * window closes when it has seen enough, and of what is far too late little is enough: the longer
+ * each takes, the fewer there are.
  *
  * Invariants: I5 (no class starves).
  */
@@ -33,7 +35,8 @@
 #define SCHED_CHUNK_BYTES  (64u * 1024u) /* what commands are cut to while somebody is protected */
 #define SCHED_WINDOW_NS    10000000ull
 #define SCHED_WINDOW_MAX   100000000ull /* one with few samples is closed after so long */
-#define SCHED_SAMPLES_MIN  32u
+#define SCHED_SAMPLES_MIN  32u          /* a window with so many commits may close */
+#define SCHED_SAMPLES_FEW  8u /* fewer say nothing. A lone reader that is held up has no more */
 #define SCHED_LOG_SPAN_NS  10000000ull /* over which the log's share is looked at */
 #define SCHED_LEAD_NS      500000ull /* a flow may be ahead of those held back elsewhere by this */
 #define SCHED_COST_SIZES   (KEEL_IO_BYTES_MAX / KEEL_BLOCK_BYTES + 1)
@@ -66,6 +69,7 @@ struct sched_others {
 /* Latencies of one window. */
 struct sched_tail {
     uint32_t count;
+    uint32_t late; /* of them, those that alone would make the cap be cut to a quarter */
     uint32_t bucket[SCHED_TAIL_BUCKETS];
 };
 
@@ -74,6 +78,7 @@ enum sched_signal { SCHED_SIGNAL_LOG, SCHED_SIGNAL_READ, SCHED_SIGNALS };
 /* What one of these takes, in nanoseconds; 0: not known. */
 struct sched_idle {
     uint64_t p50, p90;
+    uint64_t late; /* what takes longer is late */
 };
 
 struct sched_class_state {

@@ -11,6 +11,7 @@
  * scheduler, which the test named beside it must catch. Everything is in simulated time: the same
  * run everywhere.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,7 +288,7 @@ static void t6_contexts(void)
         must(keel_sched_set(device, &sched), "cap");
         run(10 * MS);
         forget();
-        run(200 * MS);
+        run(1000 * MS);
         double got = share(a, b);
         CHECK(got > 0.48 && got < 0.52, "two contexts at depth 12 and 120: share %.3f", got);
         /* A context that falls silent stops nobody. */
@@ -447,6 +448,95 @@ static void t6_lone_readers(void)
           "%llu and %llu reads, %llu alone", (unsigned long long)a->done,
           (unsigned long long)b->done, (unsigned long long)alone);
     close_world();
+}
+
+/* A context that is seldom polled, or never, costs the other one nothing but its share: what it has
+ * queued is sent for it. */
+static void t6_starved_context(void)
+{
+    for (unsigned silent = 0; silent < 2; silent++) {
+        open_world(KEEL_SCHED_ADAPTIVE);
+        struct client *a = add(0, KEEL_CLASS_WRITEBACK, KEEL_OP_WRITE, 32768, 32);
+        struct client *b = add(1, KEEL_CLASS_WRITEBACK, KEEL_OP_WRITE, 32768, 32);
+        struct keel_sched_options sched;
+        keel_sched_get(device, &sched);
+        sched.cap_ns = sched.budget_ns = 150000;
+        must(keel_sched_set(device, &sched), "cap");
+        b->on = !silent;
+        feed(b);
+        uint64_t end = keel_sim_now_ns(sim) + 200 * MS, next = 0;
+        while (keel_sim_now_ns(sim) < end) {
+            feed(a);
+            if (keel_ctx_poll(ctxs[0], 0, 0) < 0)
+                exit(1);
+            if (b->on && keel_sim_now_ns(sim) >= next) {
+                next = keel_sim_now_ns(sim) + MS;
+                feed(b);
+                if (keel_ctx_poll(ctxs[1], 0, 0) < 0)
+                    exit(1);
+            }
+        }
+        uint64_t all = 200 * MS / cost_of(32768);
+        CHECK((a->done + b->done) * 100 >= all * 97 && a->done * 2 >= all * 95 / 100,
+              "beside a context that is %s: %llu and %llu of %llu",
+              silent ? "silent" : "seldom polled", (unsigned long long)a->done,
+              (unsigned long long)b->done, (unsigned long long)all);
+        close_world();
+    }
+}
+
+/* Small reads as fast as the disk goes: the scheduler is not what limits them. */
+static void t6_small_reads(void)
+{
+    uint64_t done_in[2];
+
+    for (unsigned off = 0; off < 2; off++) {
+        open_world(off ? KEEL_SCHED_OFF : KEEL_SCHED_ADAPTIVE);
+        struct client *a = add(0, KEEL_CLASS_READ, KEEL_OP_READ, 4096, 64);
+        struct client *b = add(1, KEEL_CLASS_READ, KEEL_OP_READ, 4096, 64);
+        run(20 * MS);
+        forget();
+        run(100 * MS);
+        done_in[off] = a->done + b->done;
+        close_world();
+    }
+    CHECK(done_in[0] * 100 >= done_in[1] * 98, "%llu reads, %llu without a scheduler",
+          (unsigned long long)done_in[0], (unsigned long long)done_in[1]);
+}
+
+/* p99 of a lone reader while another context, which was idle, writes back as fast as it can, from a
+ * tenth of a second after it began; and what the worst read took until then. */
+static uint64_t reader_tail(enum keel_sched_mode mode, bool beside, uint64_t *ret_worst)
+{
+    open_world(mode);
+    struct client *reader = add(0, KEEL_CLASS_READ, KEEL_OP_READ, 4096, 1);
+    struct client *burst = add(1, KEEL_CLASS_WRITEBACK, KEEL_OP_WRITE, 131072, 100);
+    burst->on = false;
+    run(300 * MS);
+    burst->on = beside;
+    forget();
+    run(100 * MS);
+    *ret_worst = reader->worst_ns;
+    forget();
+    run(200 * MS);
+    uint64_t tail = hist_percentile(&reader->latency, 990);
+    close_world();
+    return tail;
+}
+
+static void t6_burst(void)
+{
+    uint64_t worst, unused;
+    uint64_t idle = reader_tail(KEEL_SCHED_ADAPTIVE, false, &unused);
+    uint64_t beside = reader_tail(KEEL_SCHED_ADAPTIVE, true, &worst);
+    uint64_t fifo = reader_tail(KEEL_SCHED_OFF, true, &unused);
+
+    /* A chunk of 128 KiB may have been cut already, two of 64 KiB go with it. */
+    CHECK(beside <= idle + 3 * cost_of(131072), "p99 %llu ns beside a burst, %llu idle",
+          (unsigned long long)beside, (unsigned long long)idle);
+    CHECK(worst <= 5 * MS, "a read waited %llu ns for a burst", (unsigned long long)worst);
+    CHECK(fifo > 10 * idle && fifo > idle + 3 * cost_of(131072), "FIFO keeps the bound: %llu ns",
+          (unsigned long long)fifo);
 }
 
 static unsigned ended, failed;
@@ -642,6 +732,103 @@ static void t8_errors(void)
     }
 }
 
+#define FEW 6u
+
+/* Requests of one kind: those that touch are merged where their class is. */
+static void submit_few(struct keel_io *ios, uint8_t op, uint8_t cls, uint16_t flags, bool touch)
+{
+    ended = failed = 0;
+    for (unsigned i = 0; i < FEW; i++) {
+        uint64_t at = (touch ? i : 2 * i) * 131072ull;
+        ios[i] = (struct keel_io){.device = device, .op = op, .cls = cls, .done = count_end};
+        if (op != KEEL_OP_SYNC) {
+            ios[i].arena = arena;
+            ios[i].buf = memory + at;
+            ios[i].offset_bytes = at;
+            ios[i].len_bytes = 131072;
+            ios[i].flags = flags;
+        }
+        must(keel_io_submit(ctxs[0], &ios[i]), "submit");
+    }
+}
+
+/* Each kind of answer, for each operation and class, merged and split and linked, at each of the
+ * first commands; one request is cancelled before it goes. Each ends once, and only who was told an
+ * error at last has failed. */
+static void t8_matrix(void)
+{
+    static const struct {
+        uint8_t op;
+        uint16_t flags;
+    } kinds[] = {{KEEL_OP_READ, 0},
+                 {KEEL_OP_WRITE, 0},
+                 {KEEL_OP_WRITE, KEEL_IO_DSYNC},
+                 {KEEL_OP_WRITE, KEEL_IO_LINK_SYNC},
+                 {KEEL_OP_SYNC, 0}};
+    static const struct {
+        uint8_t kind;
+        int32_t error;
+        bool passes; /* it goes again, and nobody fails */
+    } answers[] = {{KEEL_FAULT_ERROR, -EIO, false},
+                   {KEEL_FAULT_ERROR, -EAGAIN, true},
+                   {KEEL_FAULT_SHORT, 0, true}};
+    static struct keel_io ios[FEW];
+
+    open_world(KEEL_SCHED_ADAPTIVE);
+    for (unsigned at = 0; at < 5 * 3 * KEEL_CLASS_COUNT * 2 * 4; at++) {
+        unsigned kind = at % 5, answer = at / 5 % 3, cls = at / 15 % KEEL_CLASS_COUNT;
+        unsigned touch = at / 15 / KEEL_CLASS_COUNT % 2, countdown = at / 30 / KEEL_CLASS_COUNT;
+        struct keel_fault fault = {.op = kinds[kind].op,
+                                   .kind = answers[answer].kind,
+                                   .error = answers[answer].error,
+                                   .countdown = countdown};
+        bool sync = kinds[kind].op == KEEL_OP_SYNC;
+        if (sync && answers[answer].kind == KEEL_FAULT_SHORT)
+            continue;
+        must(keel_sim_fault(sim, &fault), "fault");
+        submit_few(ios, kinds[kind].op, (uint8_t)cls, kinds[kind].flags, touch);
+        int cancelled = keel_io_cancel(ctxs[0], &ios[FEW - 1]) == 0;
+        for (unsigned turn = 0; ended < FEW && turn < 10000; turn++) {
+            if (keel_ctx_poll(ctxs[0], 0, -1) < 0)
+                exit(1);
+        }
+        keel_sim_fault_clear(sim);
+        /* A sync's answer is final, whatever it is (W4). Of a merged command each goes again. */
+        unsigned most = (unsigned)cancelled + (!answers[answer].passes || sync ? 1 : 0);
+        CHECK(ended == FEW && failed >= (unsigned)cancelled && failed <= most,
+              "kind %u, answer %u, %s, %s, command %u: %u ended, %u failed, %d cancelled", kind,
+              answer, keel_class_name(cls), touch ? "touching" : "apart", countdown, ended, failed,
+              cancelled);
+        if (ended < FEW)
+            return; /* closing would wait for ever */
+    }
+    close_world();
+}
+
+/* A context is closed after each number of turns: everything ends before it is gone. */
+static void t8_shutdown(void)
+{
+    static struct keel_io ios[FEW];
+
+    for (unsigned turns = 0; turns < 12; turns++) {
+        open_world(KEEL_SCHED_ADAPTIVE);
+        struct keel_sched_options sched;
+        keel_sched_get(device, &sched);
+        sched.cap_ns = 1;
+        must(keel_sched_set(device, &sched), "cap");
+        submit_few(ios, KEEL_OP_WRITE, KEEL_CLASS_WRITEBACK, 0, turns % 2);
+        for (unsigned turn = 0; turn < turns; turn++) {
+            if (keel_ctx_poll(ctxs[0], 0, 0) < 0)
+                exit(1);
+        }
+        keel_ctx_close(ctxs[0]);
+        ctxs[0] = NULL;
+        CHECK(ended == FEW && failed == 0, "closed after %u turns: %u ended, %u failed", turns,
+              ended, failed);
+        close_world();
+    }
+}
+
 /* Random requests of all classes on both contexts, some cancelled or promoted: all end. */
 static void t9_nothing_is_forgotten(void)
 {
@@ -704,10 +891,15 @@ static const struct test {
     {"T6 contexts", t6_contexts, SEEDED_BUG_NONE},
     {"T6 rejoin", t6_rejoin, SEEDED_BUG_NO_REJOIN},
     {"T6 lone readers", t6_lone_readers, SEEDED_BUG_NONE},
+    {"T6 starved context", t6_starved_context, SEEDED_BUG_NONE},
+    {"T6 small reads", t6_small_reads, SEEDED_BUG_NONE},
+    {"T6 burst", t6_burst, SEEDED_BUG_NO_CAP},
     {"T7 merging", t7_merging, SEEDED_BUG_NO_MERGE},
     {"T7 order", t7_order, SEEDED_BUG_NONE},
     {"T7 joined reads", t7_joined_reads, SEEDED_BUG_NONE},
     {"T8 errors", t8_errors, SEEDED_BUG_NONE},
+    {"T8 matrix", t8_matrix, SEEDED_BUG_NONE},
+    {"T8 shutdown", t8_shutdown, SEEDED_BUG_NONE},
     {"T9 nothing is forgotten", t9_nothing_is_forgotten, SEEDED_BUG_NONE},
 };
 
