@@ -436,7 +436,7 @@ const struct bench_job bench_job_lookup = {
              BENCH_SCHED,
     .defaults = {.threads = 1,
                  .sched = BENCH_SCHED_ADAPTIVE,
-                 .depth = 128,
+                 .depth = 256,
                  .cache_bytes = UINT64_C(64) << 20,
                  .data_bytes = UINT64_C(512) << 20},
     .peers = peers,
