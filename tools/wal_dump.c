@@ -95,9 +95,8 @@ static void describe(const struct dump *dump, const struct wal_found *found, cha
                  load_le16(found->data + RECORD_AT_LEN));
 }
 
-static int dump_record(void *arg, const struct wal_found *found)
+static void dump_record(struct dump *dump, const struct wal_found *found)
 {
-    struct dump *dump = arg;
     char text[96];
     uint32_t stored = load_le32(found->header + WAL_RECORD_CRC);
     bool good =
@@ -111,12 +110,11 @@ static int dump_record(void *arg, const struct wal_found *found)
                                         (json_int_t)found->len, "last", (int)found->last,
                                         "group_end_lsn", (json_int_t)found->group_end_lsn,
                                         "crc_good", (int)good, "about", text));
-        return 0;
+        return;
     }
     printf("  record lsn %" PRIu64 " type %u len %" PRIu32 "%s%s%s%s\n", found->lsn, found->type,
            found->len, found->last ? " last" : "", text[0] ? "  " : "", text,
            good ? "" : "  CRC DOES NOT MATCH");
-    return 0;
 }
 
 /* ---------------------------------------------------------------- blocks */
@@ -177,7 +175,10 @@ static void dump_block(struct dump *dump, const uint8_t *block, const struct wal
                head->lsn, head->epoch, head->promise, head->used,
                head->first == WAL_FIRST_NONE ? -1 : (int)head->first);
 
-    int rc = wal_walk_block(&dump->walk, block, head, dump_record, dump);
+    int rc;
+    wal_walk_block(&dump->walk, block, head);
+    while ((rc = wal_walk_next(&dump->walk)) > 0)
+        dump_record(dump, &dump->walk.found);
     if (rc) {
         dump->owner = -1;
         if (!dump->json)

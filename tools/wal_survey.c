@@ -44,9 +44,8 @@ static void begin_group(struct surveyor *surveyor)
     memset(surveyor->types, 0, sizeof(surveyor->types));
 }
 
-static int survey_record(void *arg, const struct wal_found *found)
+static int survey_record(struct surveyor *surveyor, const struct wal_found *found)
 {
-    struct surveyor *surveyor = arg;
     struct survey_tally *group = &surveyor->group;
 
     if (found->lsn < surveyor->file->super.redo_lsn)
@@ -105,7 +104,14 @@ static void survey_valid(struct surveyor *surveyor, const uint8_t *block,
         survey->promise_lsn = head->promise;
     surveyor->block = (struct survey_tally){0};
     memset(surveyor->block_types, 0, sizeof(surveyor->block_types));
-    if (wal_walk_block(&surveyor->walk, block, head, survey_record, surveyor) != 0) {
+    int rc;
+    wal_walk_block(&surveyor->walk, block, head);
+    while ((rc = wal_walk_next(&surveyor->walk)) > 0) {
+        rc = survey_record(surveyor, &surveyor->walk.found);
+        if (rc)
+            break;
+    }
+    if (rc) {
         end_here(surveyor, head->lsn, "records that do not fit together");
         surveyor->owner = -1;
     }

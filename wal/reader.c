@@ -1,131 +1,291 @@
 /*
- * Reading ahead through the ring.
+ * Reading the log record by record, from any LSN that is kept: while it is open, or offline.
  *
- * The log's own buffer is cut into up to eight parts, each with one read in flight; blocks are
- * given out in LSN order while the later reads go on. A read that fails is repeated block by block,
- * so that the error names the block; reading twice is harmless, unlike syncing twice.
+ *   readahead   blocks in LSN order, up to what is durable
+ *   enter       is it valid there (W3)? is it the first of an epoch?
+ *   advance     the next record that begins at or above `from`
+ *   deliver     if its group is whole and durable, and its own checksum is right
+ *
+ * A group is whole if it ends at or below the end of its epoch; what an epoch began and did not
+ * finish is void.
+ *
+ * Failure: a place that may have been used again meanwhile is KEEL_EGONE: log space is given to
+ * appenders before it is written, so whoever sees other bytes there also sees the limit that
+ * allowed them. Anything else that is not a valid block is KEEL_ECORRUPT, and so is a record whose
+ * bytes are not those that were appended, although its block is intact: it was changed in memory,
+ * or on the way, before the block was sealed. Both are final for the reader.
+ *
+ * Invariants: W3, W5 (what is read is what was kept).
  */
 #include "wal/reader.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/endian.h"
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
+/* ------------------------------------------------------------- what is kept */
+
+/* Everything from here on is there, up to the durable LSN. */
+static keel_lsn kept_from(const struct keel_wal *wal)
 {
-    return a < b ? a : b;
+    if (!wal->started)
+        return lsn_block_down(wal->super.redo_lsn);
+    /* Acquire: pairs with the release in truncate_locked(). */
+    return atomic_load_explicit(&wal->limit_lsn, memory_order_acquire) - wal->ring_bytes;
 }
 
-void wal_reader_open(struct wal_reader *reader, struct keel_ctx *ctx, struct keel_wal *wal,
-                     keel_lsn from, keel_lsn end)
-{
-    uint64_t bytes = wal->frame_count * WAL_BLOCK;
+/* ------------------------------------------------------------- failing */
 
-    KEEL_ASSERT(!wal->started);
-    KEEL_ASSERT(from % WAL_BLOCK == 0 && end % WAL_BLOCK == 0);
-    KEEL_ASSERT(end <= from || end - from <= wal->ring_bytes);
-    memset(reader, 0, sizeof(*reader));
-    reader->wal = wal;
-    reader->ctx = ctx;
-    reader->ask_lsn = from;
-    reader->end_lsn = end;
-    reader->read_bytes = (uint32_t)min_u64(WAL_READ_BYTES_MAX, bytes / 2);
-    reader->read_count = (uint32_t)min_u64(WAL_READS_MAX, bytes / reader->read_bytes);
+static int fail(struct keel_wal_reader *reader, int rc, keel_lsn lsn, const char *what)
+{
+    struct keel_err_info *info = &reader->info;
+
+    memset(info, 0, sizeof(*info));
+    info->code = rc;
+    info->op = "read the log";
+    info->offset = lsn;
+    info->want = kept_from(reader->wal);
+    info->got = reader->end;
+    snprintf(info->object, sizeof(info->object), "log, LSN %llu, device offset %llu: %s",
+             (unsigned long long)lsn,
+             (unsigned long long)lsn_offset(reader->super.ring_bytes, lsn_block_down(lsn)), what);
+    reader->error = rc;
+    return rc;
 }
 
-/* Ask for what comes next, as far as there is room. */
-static int read_ahead(struct wal_reader *reader)
+static int fail_block(struct keel_wal_reader *reader, keel_lsn lsn, enum wal_block_kind kind)
 {
-    const struct keel_wal *wal = reader->wal;
-
-    while (reader->tail - reader->head < reader->read_count && reader->ask_lsn < reader->end_lsn) {
-        uint32_t part = reader->tail % reader->read_count;
-        struct wal_read *read = &reader->reads[part];
-        uint64_t to_wrap = wal->ring_bytes - reader->ask_lsn % wal->ring_bytes;
-        uint64_t len = min_u64(reader->read_bytes, reader->end_lsn - reader->ask_lsn);
-
-        len = min_u64(len, to_wrap);
-        read->lsn = reader->ask_lsn;
-        read->blocks = (uint32_t)(len / WAL_BLOCK);
-        read->io = (struct keel_io){
-            .device = wal->device,
-            .arena = wal->arena,
-            .buf = wal->buffer + (uint64_t)part * reader->read_bytes,
-            .offset_bytes = lsn_offset(wal->ring_bytes, read->lsn),
-            .len_bytes = (uint32_t)len,
-            .op = KEEL_OP_READ,
-            .cls = KEEL_CLASS_READ,
-        };
-        int rc = keel_io_submit(reader->ctx, &read->io);
-        if (rc != 0)
-            return rc;
-        reader->tail++;
-        reader->ask_lsn += len;
-    }
-    return 0;
+    if (lsn < kept_from(reader->wal))
+        return fail(reader, KEEL_EGONE, lsn, "used again");
+    return fail(reader, KEEL_ECORRUPT, lsn, wal_block_kind_name(kind));
 }
 
-/* Each block by itself; the first that fails is named. */
-static int read_singly(struct wal_reader *reader, const struct wal_read *read)
-{
-    for (uint32_t i = 0; i < read->blocks; i++) {
-        struct keel_io io = {
-            .device = read->io.device,
-            .arena = read->io.arena,
-            .buf = (uint8_t *)read->io.buf + (uint64_t)i * WAL_BLOCK,
-            .offset_bytes = read->io.offset_bytes + (uint64_t)i * WAL_BLOCK,
-            .len_bytes = WAL_BLOCK,
-            .op = KEEL_OP_READ,
-            .cls = KEEL_CLASS_READ,
-        };
-        int rc = keel_io_submit(reader->ctx, &io);
-        if (rc != 0)
-            return rc;
-        rc = keel_io_wait(reader->ctx, &io);
-        if (rc != 0) {
-            reader->failed_lsn = read->lsn + (uint64_t)i * WAL_BLOCK;
-            reader->failed_res = rc;
-            return KEEL_EREAD;
-        }
-    }
-    return 0;
-}
+/* ------------------------------------------------------------- blocks */
 
-int wal_reader_next(struct wal_reader *reader, const uint8_t **ret_block, keel_lsn *ret_lsn)
+/* A block that an epoch owns. */
+static int enter_block(struct keel_wal_reader *reader, int owner, const uint8_t *block,
+                       keel_lsn lsn)
 {
-    struct wal_read *read = &reader->reads[reader->head % reader->read_count];
+    const struct wal_epoch *epoch = &reader->super.epochs[owner];
+    struct wal_block_head head;
+    enum wal_block_kind kind =
+        wal_block_check(&reader->wal->seed, &reader->super, block, lsn, &head);
 
-    if (reader->head_ready && reader->block == read->blocks) {
-        reader->head++;
-        reader->block = 0;
-        reader->head_ready = false;
-        read = &reader->reads[reader->head % reader->read_count];
+    if (kind != WAL_BLOCK_VALID)
+        return fail_block(reader, lsn, kind);
+    KEEL_INV(W3, epoch->number == head.epoch);
+    if (owner != reader->owner) {
+        wal_walk_begin(&reader->walk, lsn, reader->assembly, lsn == epoch->first);
+        reader->owner = owner;
+        reader->group_lsn = 0;
     }
-    if (!reader->head_ready) {
-        int rc = read_ahead(reader);
-        if (rc != 0)
-            return rc;
-        if (reader->head == reader->tail)
-            return 0;
-        rc = keel_io_wait(reader->ctx, &read->io);
-        if (rc != 0)
-            rc = read_singly(reader, read);
-        reader->head_ready = true;
-        if (rc != 0)
-            return rc;
-    }
-    *ret_block = (const uint8_t *)read->io.buf + (uint64_t)reader->block * WAL_BLOCK;
-    *ret_lsn = read->lsn + (uint64_t)reader->block * WAL_BLOCK;
-    reader->block++;
+    /* What a block begins with that is not the beginning of a record belongs to one below. */
+    if (!reader->walk.in_step && head.first != 0)
+        reader->passed = lsn + WAL_HEADER + (head.first == WAL_FIRST_NONE ? head.used : head.first);
+    wal_walk_block(&reader->walk, block, &head);
+    reader->in_block = true;
     return 1;
 }
 
-void wal_reader_close(struct wal_reader *reader)
+/* The next block that an epoch owns. 1, 0 at the end, or negative. */
+static int enter(struct keel_wal_reader *reader)
 {
-    if (reader->head_ready)
-        reader->head++;
-    for (; reader->head != reader->tail; reader->head++) {
-        struct wal_read *read = &reader->reads[reader->head % reader->read_count];
-        keel_ignore(keel_io_wait(reader->ctx, &read->io), "nobody wants these bytes");
+    const uint8_t *block;
+    keel_lsn lsn;
+    int rc;
+
+    while ((rc = wal_readahead_next(&reader->ahead, reader->end, &block, &lsn)) > 0) {
+        int owner = wal_super_owner(&reader->super, lsn);
+
+        if (owner >= 0)
+            return enter_block(reader, owner, block, lsn);
     }
+    if (rc == KEEL_EREAD)
+        return fail(reader, rc, reader->ahead.failed_lsn, "unreadable");
+    return rc;
+}
+
+/* ------------------------------------------------------------- records */
+
+/* Walk on until reader->walk.found is a record to be given. 1, 0 at the end, or negative. */
+static int advance(struct keel_wal_reader *reader)
+{
+    const struct wal_found *found = &reader->walk.found;
+
+    for (;;) {
+        int rc = reader->in_block ? 1 : enter(reader);
+        if (rc <= 0)
+            return rc;
+
+        rc = wal_walk_next(&reader->walk);
+        if (rc < 0)
+            return fail(reader, rc, found->lsn, "the records do not fit together");
+        if (rc == 0) {
+            reader->in_block = false;
+            continue;
+        }
+        if (found->lsn < reader->from) {
+            reader->passed = found->end_lsn;
+            continue;
+        }
+        if (reader->group_lsn == 0)
+            reader->group_lsn = found->lsn;
+        reader->have = true;
+        return 1;
+    }
+}
+
+/* Where the epoch at hand ends. */
+static keel_lsn epoch_end(const struct keel_wal_reader *reader)
+{
+    keel_lsn end = wal_super_epoch_end(&reader->super, (uint32_t)reader->owner);
+
+    return end < reader->end ? end : reader->end;
+}
+
+static bool is_last_epoch(const struct keel_wal_reader *reader)
+{
+    return (uint32_t)reader->owner + 1 == reader->super.epoch_count;
+}
+
+/* Give out the record at hand. */
+static int deliver(struct keel_wal_reader *reader, struct keel_wal_entry *ret)
+{
+    const struct wal_found *found = &reader->walk.found;
+    uint32_t crc = crc32c(reader->wal->seed.record, found->data, found->len);
+
+    if (wal_record_crc(crc, found->header, found->lsn) != load_le32(found->header + WAL_RECORD_CRC))
+        return fail(reader, KEEL_ECORRUPT, found->lsn, "record");
+    *ret = (struct keel_wal_entry){
+        .lsn = found->lsn,
+        .group_lsn = reader->group_lsn,
+        .end_lsn = found->group_end_lsn,
+        .data = found->data,
+        .len = found->len,
+        .type = found->type,
+        .last = found->last,
+    };
+    return 1;
+}
+
+/* The record at hand is done with. */
+static void let_go(struct keel_wal_reader *reader)
+{
+    reader->have = false;
+    if (reader->walk.found.last)
+        reader->group_lsn = 0;
+}
+
+int keel_wal_reader_next(struct keel_wal_reader *reader, struct keel_wal_entry *ret)
+{
+    if (reader->error != 0)
+        return reader->error;
+    for (;;) {
+        int rc = reader->have ? 1 : advance(reader);
+        if (rc <= 0)
+            return rc;
+        if (reader->walk.found.group_end_lsn <= epoch_end(reader)) {
+            rc = deliver(reader, ret);
+            let_go(reader);
+            return rc;
+        }
+        if (is_last_epoch(reader)) /* the rest of it is not durable */
+            return 0;
+        let_go(reader);
+    }
+}
+
+const struct keel_err_info *keel_wal_reader_info(const struct keel_wal_reader *reader)
+{
+    return &reader->info;
+}
+
+/* ------------------------------------------------------------- open and close */
+
+/* A reader that has read nothing yet. own: with a buffer of its own. */
+static int reader_new(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn from, bool own,
+                      struct keel_wal_reader **ret)
+{
+    struct keel_wal_reader *reader = mem_alloc(sizeof(*reader));
+
+    if (!reader)
+        return -ENOMEM;
+    reader->wal = wal;
+    reader->from = from;
+    reader->owner = -1;
+    reader->end = wal_durable(wal);
+    reader->assembly = mem_reserve(WAL_WALK_ASSEMBLY);
+    if (own)
+        reader->buffer = mem_reserve(WAL_READAHEAD_BYTES_MAX);
+    if (!reader->assembly || (own && !reader->buffer)) {
+        keel_wal_reader_close(reader);
+        return -ENOMEM;
+    }
+    lock_acquire(&wal->super_lock);
+    reader->super = wal->super;
+    lock_release(&wal->super_lock);
+    if (own)
+        wal_readahead_begin_in(&reader->ahead, ctx, wal, lsn_block_down(from), reader->buffer,
+                               WAL_READAHEAD_BYTES_MAX);
+    else
+        wal_readahead_begin(&reader->ahead, ctx, wal, lsn_block_down(from));
+    *ret = reader;
+    return 0;
+}
+
+int wal_reader_open_redo(struct keel_ctx *ctx, struct keel_wal *wal, struct keel_wal_reader **ret)
+{
+    return reader_new(ctx, wal, wal->super.redo_lsn, false, ret);
+}
+
+/* Is it a place where a reader can begin? Reads up to the first record from there. */
+static int reader_seek(struct keel_wal_reader *reader)
+{
+    if (reader->from < kept_from(reader->wal))
+        return fail(reader, KEEL_EGONE, reader->from, "no longer kept");
+    if (reader->from > reader->end)
+        return fail(reader, KEEL_ERANGE, reader->from, "beyond what is durable");
+
+    int rc = advance(reader);
+    if (rc >= 0 && reader->passed > reader->from)
+        return fail(reader, KEEL_ELSN, reader->from, "within a record");
+    return rc < 0 ? rc : 0;
+}
+
+int keel_wal_reader_open(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn from,
+                         struct keel_err_info *info, struct keel_wal_reader **ret)
+{
+    struct keel_wal_reader *reader;
+
+    if (from == 0) {
+        lock_acquire(&wal->super_lock);
+        from = wal->super.redo_lsn;
+        lock_release(&wal->super_lock);
+    }
+    int rc = reader_new(ctx, wal, from, true, &reader);
+    if (rc != 0)
+        return rc;
+    rc = reader_seek(reader);
+    if (rc != 0) {
+        if (info)
+            *info = reader->info;
+        keel_wal_reader_close(reader);
+        return rc;
+    }
+    *ret = reader;
+    return 0;
+}
+
+void keel_wal_reader_close(struct keel_wal_reader *reader)
+{
+    if (reader->ahead.ctx)
+        wal_readahead_end(&reader->ahead);
+    if (reader->assembly)
+        mem_unmap(reader->assembly, WAL_WALK_ASSEMBLY);
+    if (reader->buffer)
+        mem_unmap(reader->buffer, WAL_READAHEAD_BYTES_MAX);
+    mem_free(reader);
 }

@@ -21,7 +21,7 @@
 
 #include "base/bug.h"
 #include "base/trace.h"
-#include "wal/reader.h"
+#include "wal/readahead.h"
 #include "wal/recovery_cases.h"
 #include "wal/walk.h"
 
@@ -46,21 +46,12 @@ static void scan_fact(struct scan *scan, enum recovery_fact fact, keel_lsn blame
     scan->facts |= 1u << fact;
 }
 
-/* One record below X. */
-static int scan_record(void *arg, const struct wal_found *found)
-{
-    struct scan *scan = arg;
-
-    if (found->last && found->lsn >= scan->super->redo_lsn)
-        scan->wal->report.last_group_lsn = found->end_lsn;
-    return 0;
-}
-
 /* A block below X: valid, of the epoch that owns it. */
 static int scan_valid(struct scan *scan, const uint8_t *block, const struct wal_block_head *head)
 {
     struct keel_wal_report *report = &scan->wal->report;
     int owner = wal_super_owner(scan->super, head->lsn);
+    int rc;
 
     KEEL_ASSERT(owner >= 0);
     KEEL_INV(W3, scan->super->epochs[owner].number == head->epoch);
@@ -73,7 +64,14 @@ static int scan_valid(struct scan *scan, const uint8_t *block, const struct wal_
     report->epoch = head->epoch;
     if (head->promise > report->promise_lsn)
         report->promise_lsn = head->promise;
-    return wal_walk_block(&scan->walk, block, head, scan_record, scan);
+    wal_walk_block(&scan->walk, block, head);
+    while ((rc = wal_walk_next(&scan->walk)) > 0) {
+        const struct wal_found *found = &scan->walk.found;
+
+        if (found->last && found->lsn >= scan->super->redo_lsn)
+            report->last_group_lsn = found->end_lsn;
+    }
+    return rc;
 }
 
 /* A valid block above X. */
@@ -126,19 +124,19 @@ static keel_lsn scan_end(const struct wal_super *super, keel_lsn from)
     return end;
 }
 
-static int scan_pass(struct scan *scan, struct keel_ctx *ctx, struct wal_reader *reader)
+static int scan_pass(struct scan *scan, struct keel_ctx *ctx, struct wal_readahead *ahead)
 {
     const uint8_t *block;
     keel_lsn lsn;
     int rc;
 
-    wal_reader_open(reader, ctx, scan->wal, scan->from, scan->end);
-    while ((rc = wal_reader_next(reader, &block, &lsn)) > 0) {
+    wal_readahead_begin(ahead, ctx, scan->wal, scan->from);
+    while ((rc = wal_readahead_next(ahead, scan->end, &block, &lsn)) > 0) {
         rc = scan_block(scan, block, lsn);
         if (rc != 0)
             break;
     }
-    wal_reader_close(reader);
+    wal_readahead_end(ahead);
     return rc;
 }
 
@@ -160,7 +158,7 @@ static void scan_conclude(struct scan *scan)
         scan_fact(scan, RECOVERY_FACT_ENDS_AS_CLOSED, 0);
 }
 
-static void scan_info(const struct scan *scan, const struct wal_reader *reader, int rc,
+static void scan_info(const struct scan *scan, const struct wal_readahead *ahead, int rc,
                       const struct recovery_case *row, struct keel_err_info *info)
 {
     const struct keel_wal *wal = scan->wal;
@@ -172,7 +170,7 @@ static void scan_info(const struct scan *scan, const struct wal_reader *reader, 
     info->code = rc;
     info->op = row ? row->meaning : "the records do not fit together";
     if (rc == KEEL_EREAD)
-        lsn = reader->failed_lsn;
+        lsn = ahead->failed_lsn;
     else if (!row)
         lsn = scan->walk.found.lsn;
     info->offset = lsn;
@@ -180,7 +178,7 @@ static void scan_info(const struct scan *scan, const struct wal_reader *reader, 
                                                                     : scan->super->promise_lsn;
     if (scan->super->clean)
         info->want = scan->super->end_lsn;
-    info->got = rc == KEEL_EREAD ? (uint64_t)-reader->failed_res : scan->blame_lsn;
+    info->got = rc == KEEL_EREAD ? (uint64_t)-ahead->failed_res : scan->blame_lsn;
     snprintf(info->object, sizeof(info->object), "log, LSN %llu, device offset %llu: %s",
              (unsigned long long)lsn,
              (unsigned long long)lsn_offset(wal->ring_bytes, lsn_block_down(lsn)),
@@ -192,7 +190,7 @@ static void scan_info(const struct scan *scan, const struct wal_reader *reader, 
 int wal_scan(struct keel_ctx *ctx, struct keel_wal *wal, struct keel_err_info *info)
 {
     struct keel_wal_report *report = &wal->report;
-    struct wal_reader reader;
+    struct wal_readahead ahead;
     struct scan scan = {.wal = wal, .super = &wal->super, .owner = -1};
 
     scan.from = lsn_block_down(wal->super.redo_lsn);
@@ -202,14 +200,14 @@ int wal_scan(struct keel_ctx *ctx, struct keel_wal *wal, struct keel_err_info *i
     report->last_group_lsn = wal->super.redo_lsn;
     report->epoch = wal->super.epochs[wal->super.epoch_count - 1].number;
 
-    int rc = scan_pass(&scan, ctx, &reader);
+    int rc = scan_pass(&scan, ctx, &ahead);
     if (rc == KEEL_EREAD && BUG(RULE_READ)) {
         scan.found = true;
-        scan.x = reader.failed_lsn;
+        scan.x = ahead.failed_lsn;
     } else if (rc == KEEL_EREAD)
         scan_fact(&scan, RECOVERY_FACT_READ_ERROR, 0);
     else if (rc != 0) {
-        scan_info(&scan, &reader, rc, NULL, info);
+        scan_info(&scan, &ahead, rc, NULL, info);
         return rc;
     }
     scan_conclude(&scan);
@@ -228,7 +226,7 @@ int wal_scan(struct keel_ctx *ctx, struct keel_wal *wal, struct keel_err_info *i
     report->verdict = row->letter;
     TRACE(WAL_RECOVER, trace_id(wal), row->meaning, scan.x, report->blocks_scanned, rc);
     if (rc != 0) {
-        scan_info(&scan, &reader, rc, row, info);
+        scan_info(&scan, &ahead, rc, row, info);
         return rc;
     }
     KEEL_INV(W7, report->promise_lsn <= scan.x && wal->super.promise_lsn <= scan.x);

@@ -18,7 +18,6 @@
 #include "base/trace.h"
 #include "keel/sim.h"
 #include "wal/commit_async.h"
-#include "wal/reader.h"
 #include "wal/scan.h"
 #include "wal/seal.h"
 #include "wal/secure.h"

@@ -83,48 +83,56 @@ static uint32_t take_body(struct wal_walk *walk, const uint8_t *at, uint32_t lef
     return take;
 }
 
-int wal_walk_block(struct wal_walk *walk, const uint8_t *block, const struct wal_block_head *head,
-                   int (*each)(void *arg, const struct wal_found *found), void *arg)
+void wal_walk_block(struct wal_walk *walk, const uint8_t *block, const struct wal_block_head *head)
 {
-    const uint8_t *payload = block + WAL_HEADER;
-    uint32_t first = WAL_FIRST_NONE;
-    uint32_t at = 0;
+    walk->block = block;
+    walk->head = *head;
+    walk->first = WAL_FIRST_NONE;
+    walk->at = 0;
+    if (!walk->in_step)
+        walk->at = head->first == WAL_FIRST_NONE ? head->used : head->first;
+}
 
-    if (!walk->in_step) {
-        if (head->first == WAL_FIRST_NONE)
-            return 0;
-        at = head->first;
+/* All of the block is walked: does it say of itself what was found in it? */
+static int block_through(struct wal_walk *walk)
+{
+    if (!walk->in_step)
+        return 0;
+    /* A block is closed early only between two groups. */
+    if (walk->head.used < WAL_PAYLOAD && (walk->filled != 0 || walk->in_group))
+        return KEEL_ECORRUPT;
+    return walk->first == walk->head.first ? 0 : KEEL_ECORRUPT;
+}
+
+int wal_walk_next(struct wal_walk *walk)
+{
+    const uint8_t *payload = walk->block + WAL_HEADER;
+    const struct wal_block_head *head = &walk->head;
+    struct wal_found *found = &walk->found;
+
+    while (walk->at < head->used) {
         walk->in_step = true;
-    }
-    while (at < head->used) {
-        struct wal_found *found = &walk->found;
-
         if (walk->filled == 0) {
-            found->lsn = head->lsn + WAL_HEADER + at;
-            first = first == WAL_FIRST_NONE ? at : first;
+            found->lsn = head->lsn + WAL_HEADER + walk->at;
+            walk->first = walk->first == WAL_FIRST_NONE ? walk->at : walk->first;
         }
         if (walk->filled < WAL_RECORD_HEADER) {
-            at += take_header(walk, payload + at, head->used - at);
+            walk->at += take_header(walk, payload + walk->at, head->used - walk->at);
             if (walk->filled < WAL_RECORD_HEADER)
                 break;
             if (!header_read(walk))
                 return KEEL_ECORRUPT;
         }
-        if (at < head->used || walk->body == 0)
-            at += take_body(walk, payload + at, head->used - at);
+        if (walk->at < head->used || walk->body == 0)
+            walk->at += take_body(walk, payload + walk->at, head->used - walk->at);
         if (walk->filled < WAL_RECORD_HEADER + walk->body)
             break;
 
-        KEEL_ASSERT(at <= head->used);
-        found->end_lsn = head->lsn + WAL_HEADER + at;
+        KEEL_ASSERT(walk->at <= head->used);
+        found->end_lsn = head->lsn + WAL_HEADER + walk->at;
         walk->filled = 0;
         walk->in_group = !found->last;
-        int rc = each(arg, found);
-        if (rc != 0)
-            return rc;
+        return 1;
     }
-    /* A block is closed early only between two groups. */
-    if (head->used < WAL_PAYLOAD && (walk->filled != 0 || walk->in_group))
-        return KEEL_ECORRUPT;
-    return first == head->first ? 0 : KEEL_ECORRUPT;
+    return block_through(walk);
 }

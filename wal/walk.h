@@ -34,17 +34,23 @@ struct wal_walk {
     uint32_t filled;     /* bytes of this record's header and body so far */
     uint32_t body;       /* payload and padding */
     struct wal_found found;
+
+    /* the block at hand */
+    const uint8_t *block;
+    struct wal_block_head head;
+    uint32_t at;    /* payload bytes walked */
+    uint32_t first; /* where the first record began, WAL_FIRST_NONE */
 };
 
 /* Begin at base_lsn, a block border: the first block of an epoch (whole), or anywhere. */
 void wal_walk_begin(struct wal_walk *walk, keel_lsn base_lsn, uint8_t *assembly, bool whole);
 
-/*
- * Walk through one valid block, the one behind the last one. each: called for each record that ends
- * in it; a non-zero result stops the walk and is returned. KEEL_ECORRUPT: the records do not fit
- * together; walk->found.lsn says where.
- */
-int wal_walk_block(struct wal_walk *walk, const uint8_t *block, const struct wal_block_head *head,
-                   int (*each)(void *arg, const struct wal_found *found), void *arg);
+/* Go on with a valid block, the one behind the last one; block: borrowed until it is walked. */
+void wal_walk_block(struct wal_walk *walk, const uint8_t *block, const struct wal_block_head *head);
+
+/* 1: walk->found is the next record that ends in the block; its data is lent until the next call.
+ * 0: there is no further one. KEEL_ECORRUPT: the records do not fit together; walk->found.lsn says
+ * where. */
+int wal_walk_next(struct wal_walk *walk);
 
 #endif

@@ -55,6 +55,8 @@ X(KEEL_ECLOSED,     -5116, ESHUTDOWN,   REQUEST, "the object is closed or closin
 X(KEEL_EPARTITIONED, -5117, EBUSY,      REQUEST, "the disk is divided into partitions; name one of them, or remove the partition table first") \
 X(KEEL_EGEOMETRY,   -5118, EOPNOTSUPP,  REQUEST, "the device is formatted in a way that keel cannot use, see the error's operation; format it otherwise or name another") \
 X(KEEL_ESHARED,     -5119, EBUSY,       REQUEST, "other controllers may reach this namespace; make sure that nobody else writes to it, and say that it is shared") \
+X(KEEL_EGONE,       -5120, ESTALE,      REQUEST, "the log no longer holds this LSN, its space is used again; begin again from a copy, and hold the log from there on") \
+X(KEEL_ELSN,        -5121, EINVAL,      REQUEST, "this LSN lies within a record; begin at one that keel gave, of a record or the end of a group") \
 X(KEEL_ECHECKSUM,   -5200, EIO,         CORRUPT, "the checksum does not match; the bytes read are not the bytes written, restore them from a copy") \
 X(KEEL_ECORRUPT,    -5201, EIO,         CORRUPT, "the log is damaged below a durable promise; nothing was cut off, look at it with keel wal verify") \
 X(KEEL_ESUPER,      -5202, EIO,         CORRUPT, "too few good copies of a superblock; restore the file from a copy") \

@@ -116,6 +116,40 @@ KEEL_PUBLIC KEEL_MUST_CHECK int
 keel_wal_replay(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn from,
                 int (*each)(void *arg, const struct keel_wal_entry *entry), void *arg);
 
+/* ---------------------------------------------------------------- readers */
+
+/*
+ * A reader gives the records of the log in order, from an LSN up to what was durable when it was
+ * opened: of a log in use (after start), or offline (opened with read_only, or before start: then
+ * up to X). Groups come whole or not at all. Any number of them; each is used by one thread at a
+ * time, that of ctx. It checks what recovery checks (blocks, chain, each record's own checksum),
+ * and reads ahead through ctx with up to 2 MiB of its own.
+ */
+struct keel_wal_reader;
+
+/*
+ * from: LSN of a record, end of a group, or 0: the redo LSN. A record in the middle of its group is
+ * taken for the first. info: what is wrong and where, may be NULL. wal and ctx: borrowed until
+ * close. Blocks. Errors: KEEL_EGONE (below what is kept; info->want: kept is from there on),
+ * KEEL_ERANGE (above what is durable; info->got), KEEL_ELSN (within a record), KEEL_ECORRUPT,
+ * KEEL_EREAD, KEEL_EFULL, -ENOMEM.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_reader_open(struct keel_ctx *ctx, struct keel_wal *wal,
+                                                     keel_lsn from, struct keel_err_info *info,
+                                                     struct keel_wal_reader **ret);
+/*
+ * The next record: 1 and *ret (ret->data: lent until the next call, in place where the record lies
+ * in one block), 0 at the end. Blocks. Errors, which are final: KEEL_EGONE (nothing held the log,
+ * and its space was used again), KEEL_ECORRUPT, KEEL_EREAD; keel_wal_reader_info says which LSN and
+ * what was found there. KEEL_EFULL: poll ctx, then try again.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_reader_next(struct keel_wal_reader *reader,
+                                                     struct keel_wal_entry *ret);
+/* More about the last error. Lent until close. */
+KEEL_PUBLIC const struct keel_err_info *keel_wal_reader_info(const struct keel_wal_reader *reader);
+/* Waits for reads under way. Before the log or ctx is closed. */
+KEEL_PUBLIC void keel_wal_reader_close(struct keel_wal_reader *reader);
+
 /* Make the new epoch durable, settle the sync method (measured, once per device, with a few
  * writes between X and the new epoch, which nobody owns), then allow appends, from X + K on.
  * Blocks. KEEL_EREADONLY; KEEL_EFULL: 128 epochs wrote since the redo LSN, keel_wal_truncate first

@@ -13,14 +13,11 @@
 
 #define LSN UINT64_C(0x9000)
 
-static int each(void *arg, const struct wal_found *found)
+static void each(uint32_t *count, const struct wal_found *found)
 {
-    uint32_t *count = arg;
-
     (*count)++;
     KEEL_ASSERT(found->data && found->len <= KEEL_WAL_RECORD_MAX);
     fuzz_touch(found->data, found->len);
-    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -54,7 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int whole = 0; whole < 2; whole++) {
         struct wal_walk walk;
         wal_walk_begin(&walk, LSN, assembly, whole);
-        int rc = wal_walk_block(&walk, block, &head, each, &records);
+        int rc;
+        wal_walk_block(&walk, block, &head);
+        while ((rc = wal_walk_next(&walk)) > 0)
+            each(&records, &walk.found);
         KEEL_ASSERT(rc == 0 || rc == KEEL_ECORRUPT);
     }
     KEEL_ASSERT(records <= 2 * WAL_PAYLOAD / WAL_RECORD_HEADER);

@@ -11,17 +11,14 @@
 #define BLOCKS_MAX 600u /* more than the longest record takes */
 #define BASE_LSN   UINT64_C(0x9000)
 
-static int each(void *arg, const struct wal_found *found)
+static void each(keel_lsn *last_end, const struct wal_found *found)
 {
-    keel_lsn *last_end = arg;
-
     KEEL_ASSERT(found->data && found->len <= KEEL_WAL_RECORD_MAX && found->type != 0);
     KEEL_ASSERT(found->lsn >= *last_end && found->end_lsn > found->lsn);
     KEEL_ASSERT(found->last ? found->group_end_lsn == found->end_lsn
                             : found->group_end_lsn > found->end_lsn);
     fuzz_touch(found->data, found->len);
     *last_end = found->end_lsn;
-    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -41,7 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (head.first >= head.used)
             head.first = WAL_FIRST_NONE;
         fuzz_bytes(&input, block + WAL_HEADER, head.used);
-        int rc = wal_walk_block(&walk, block, &head, each, &last_end);
+        int rc;
+        wal_walk_block(&walk, block, &head);
+        while ((rc = wal_walk_next(&walk)) > 0)
+            each(&last_end, &walk.found);
         KEEL_ASSERT(rc == 0 || rc == KEEL_ECORRUPT);
         if (rc != 0)
             break;
