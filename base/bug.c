@@ -20,7 +20,7 @@ static const struct {
 #define SEEDED_BUG_ROW(name, text, mistake) [SEEDED_BUG_##name] = {text, mistake},
     SEEDED_BUGS(SEEDED_BUG_ROW)
     SEEDED_BUGS_OF_SCHED(SEEDED_BUG_ROW)
-    SEEDED_BUGS_OF_RECOVERY(SEEDED_BUG_ROW)
+    SEEDED_BUGS_OF_LOG(SEEDED_BUG_ROW) SEEDED_BUGS_OF_RECOVERY(SEEDED_BUG_ROW)
 #undef SEEDED_BUG_ROW
 };
 /* clang-format on */

@@ -31,6 +31,11 @@ X(COST_BY_COUNT, "cost-by-count", "each request costs the same, whatever its siz
 X(NO_REJOIN,     "no-rejoin",     "who was idle keeps its old tag, and takes all until it has caught up") \
 X(NO_MERGE,      "no-merge",      "adjacent pages go one by one")
 
+/* Mistakes with the log's space; sim/log.c must catch them. */
+#define SEEDED_BUGS_OF_LOG(X) \
+X(HOLDER_IGNORED, "holder-ignored", "log space is given out although a holder needs it (W5)") \
+X(NO_RESERVE,     "no-reserve",     "the reserve for a checkpoint's records is kept from them too")
+
 /* Rules of the log's recovery, left out; sim/rules.c must catch them. */
 #define SEEDED_BUGS_OF_RECOVERY(X) \
 X(RULE_PROMISE,  "rule-promise",  "what a block above X promises is not looked at") \
@@ -45,8 +50,8 @@ enum seeded_bug {
     SEEDED_BUG_NONE = 0,
 #define SEEDED_BUG_MEMBER(name, text, mistake) SEEDED_BUG_##name,
     SEEDED_BUGS(SEEDED_BUG_MEMBER) SEEDED_BUG_COUNT,
-    SEEDED_BUGS_OF_SCHED(SEEDED_BUG_MEMBER) SEEDED_BUGS_OF_RECOVERY(SEEDED_BUG_MEMBER)
-        SEEDED_BUG_END
+    SEEDED_BUGS_OF_SCHED(SEEDED_BUG_MEMBER) SEEDED_BUGS_OF_LOG(SEEDED_BUG_MEMBER)
+        SEEDED_BUGS_OF_RECOVERY(SEEDED_BUG_MEMBER) SEEDED_BUG_END
 #undef SEEDED_BUG_MEMBER
 };
 

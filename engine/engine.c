@@ -234,6 +234,14 @@ static void cache_options(struct keel_store *store, struct keel_pagecache_option
     };
 }
 
+/* A holder of the log has moved: transactions that wait for log space look again. */
+static void log_space_freed(void *arg)
+{
+    struct keel_store *store = arg;
+
+    store_event(store);
+}
+
 static int open_log(struct keel_store *store, struct keel_ctx *ctx, struct keel_err_info *info)
 {
     struct keel_pagecache_options cache;
@@ -249,6 +257,8 @@ static int open_log(struct keel_store *store, struct keel_ctx *ctx, struct keel_
         return rc;
 
     options_wal(&store->config, store->arena, &wal);
+    wal.space = log_space_freed;
+    wal.space_arg = store;
     rc = keel_wal_open(ctx, store->wal_device, &wal, info, &store->wal);
     if (rc) {
         store->wal = NULL;

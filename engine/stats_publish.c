@@ -156,6 +156,22 @@ static void fill_store(struct keel_store *store)
     set_rows(&store->stats, KEEL_STATS_store, 1);
 }
 
+static void fill_holders(struct keel_store *store, const struct keel_wal_stats *wal)
+{
+    for (uint32_t i = 0; i < wal->holder_count; i++) {
+        const struct keel_wal_holder_stats *holder = &wal->holders[i];
+        struct row row = row_of(&store->stats, KEEL_STATS_holder, i);
+
+        snprintf((char *)row.at, STATS_LABEL_BYTES, "holder=%s,beyond=%s", holder->name,
+                 holder->beyond == KEEL_WAL_WAIT ? "wait" : "break");
+        set(row, KEEL_STAT_holder_lsn, holder->lsn);
+        set(row, KEEL_STAT_holder_behind_bytes, holder->behind_bytes);
+        set(row, KEEL_STAT_holder_cap_bytes, holder->cap_bytes);
+        set(row, KEEL_STAT_holder_broken, holder->broken);
+    }
+    set_rows(&store->stats, KEEL_STATS_holder, wal->holder_count);
+}
+
 static void fill_log(struct keel_store *store)
 {
     struct keel_wal_stats wal;
@@ -177,6 +193,7 @@ static void fill_log(struct keel_store *store)
     set(row, KEEL_STAT_log_syncs, wal.syncs);
     set(row, KEEL_STAT_log_commits, wal.commits);
     set_rows(&store->stats, KEEL_STATS_log, 1);
+    fill_holders(store, &wal);
 }
 
 static void fill_cache(struct keel_store *store)

@@ -23,9 +23,11 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "base/bug.h"
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/trace.h"
+#include "wal/holder.h"
 #include "wal/seal.h"
 
 #define GROUP_BYTES_MAX (UINT64_C(1) << 31)
@@ -40,7 +42,7 @@ uint64_t keel_wal_credit_bytes(uint64_t payload, uint32_t records)
     return group_log_bytes(payload + (uint64_t)records * each);
 }
 
-int wal_credit_reserve(struct keel_wal *wal, uint64_t bytes)
+int wal_credit_reserve(struct keel_wal *wal, uint64_t bytes, uint64_t keep)
 {
     /*
      * The sum of credits and cursor never looks smaller than it is: append moves the cursor first,
@@ -51,9 +53,9 @@ int wal_credit_reserve(struct keel_wal *wal, uint64_t bytes)
         atomic_fetch_add_explicit(&wal->credits_out, bytes, memory_order_acq_rel) + bytes;
     uint64_t cursor = atomic_load_explicit(&wal->cursor, memory_order_acquire);
     keel_lsn end = lsn_block_up(position_end(wal->base_lsn, cursor_position(cursor)));
-    keel_lsn limit = atomic_load_explicit(&wal->limit_lsn, memory_order_acquire);
+    keel_lsn limit = atomic_load_explicit(&wal->credit_lsn, memory_order_acquire);
 
-    if (end > limit || out > limit - end) {
+    if (end + keep > limit || out > limit - keep - end) {
         wal_credit_release(wal, bytes);
         return KEEL_ELOGFULL;
     }
@@ -86,7 +88,10 @@ int keel_wal_credit_take(struct keel_wal *wal, struct keel_wal_credit *credit, u
         return KEEL_ELOGFULL;
 
     give_back_used(wal, credit);
-    int rc = wal_credit_reserve(wal, bytes);
+    uint64_t keep = credit->of_reserve && !BUG(NO_RESERVE) ? 0 : wal->reserve_bytes;
+    int rc = wal_credit_reserve(wal, bytes, keep);
+    if (rc == KEEL_ELOGFULL && wal_hold_break(wal, bytes + keep))
+        rc = wal_credit_reserve(wal, bytes, keep);
     if (rc == 0)
         credit->bytes_private += bytes;
     return rc;

@@ -8,7 +8,7 @@
  * Invariants: W5.
  */
 #include "base/trace.h"
-#include "wal/log.h"
+#include "wal/holder.h"
 #include "wal/seal.h"
 
 int wal_super_step(struct keel_ctx *ctx, struct keel_wal *wal)
@@ -36,14 +36,11 @@ static int truncate_locked(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn 
     wal->super.promise_lsn = lsn_block_down(durable);
     if (wal->super.promise_lsn < lsn)
         wal->super.promise_lsn = lsn;
-    wal_super_trim(&wal->super);
+    wal_super_trim(&wal->super, wal_hold_lowest(wal, lsn));
     if (wal_super_step(ctx, wal) != 0)
         return KEEL_EPOISON;
 
-    /* Release: pairs with the acquire in wal_credit_reserve(). */
-    keel_lsn limit = lsn_block_down(lsn) + wal->ring_bytes;
-    KEEL_INV(W5, limit >= atomic_load(&wal->limit_lsn));
-    atomic_store_explicit(&wal->limit_lsn, limit, memory_order_release);
+    wal_hold_redo(wal, lsn);
     return 0;
 }
 

@@ -75,6 +75,16 @@ struct wal_fifo {
     _Atomic uint32_t wakers;         /* completions that are about to wake the context */
 };
 
+/* Who needs the log from lsn on; under hold_lock (holder.c). */
+struct keel_wal_holder {
+    struct keel_wal *wal;
+    char name[KEEL_WAL_HOLDER_NAME];
+    bool used, broken;
+    keel_lsn lsn;
+    uint64_t cap_bytes;
+    enum keel_wal_beyond beyond;
+};
+
 struct keel_wal {
     /* set at open, then constant */
     struct keel_device *device;
@@ -92,7 +102,11 @@ struct keel_wal {
     enum keel_method method;
     bool ctx_is_sync; /* ctx runs without a ring: nothing happens on it unless somebody drives */
     bool read_only;
+    uint64_t reserve_bytes;   /* of the ring, for credits of the reserve alone */
+    void (*space)(void *arg); /* or NULL */
+    void *space_arg;
     struct keel_wal_report report;
+    keel_lsn kept_lsn; /* as the scan found it: everything from here to X is still in its place */
 
     /* set at start, then constant */
     bool started;
@@ -110,10 +124,16 @@ struct keel_wal {
     struct keel_quad quad;
     uint8_t super_bytes[WAL_SUPER_MAX];
 
+    /* under hold_lock (LEAF) */
+    struct lock hold_lock;
+    keel_lsn held_redo; /* the redo LSN, once it is durable */
+    struct keel_wal_holder holders[KEEL_WAL_HOLDERS_MAX];
+
     /* appenders: mark and position. Reserved and padded by compare-and-swap */
     _Alignas(MEM_CACHE_LINE) _Atomic uint64_t cursor;
     _Alignas(MEM_CACHE_LINE) _Atomic uint64_t credits_out; /* log bytes promised, not yet used */
-    _Atomic uint64_t limit_lsn; /* no block may end beyond it: redo block + ring */
+    _Atomic uint64_t limit_lsn;  /* no block may end beyond it; moved by holder.c, never back */
+    _Atomic uint64_t credit_lsn; /* no credit goes beyond it; at most limit_lsn */
     _Alignas(MEM_CACHE_LINE) _Atomic uint64_t durable_lsn;
     _Atomic int32_t poison; /* first error, 0: none */
 

@@ -25,17 +25,7 @@
 
 #include "base/crc32c.h"
 #include "base/endian.h"
-
-/* ------------------------------------------------------------- what is kept */
-
-/* Everything from here on is there, up to the durable LSN. */
-static keel_lsn kept_from(const struct keel_wal *wal)
-{
-    if (!wal->started)
-        return lsn_block_down(wal->super.redo_lsn);
-    /* Acquire: pairs with the release in truncate_locked(). */
-    return atomic_load_explicit(&wal->limit_lsn, memory_order_acquire) - wal->ring_bytes;
-}
+#include "wal/holder.h"
 
 /* ------------------------------------------------------------- failing */
 
@@ -47,7 +37,7 @@ static int fail(struct keel_wal_reader *reader, int rc, keel_lsn lsn, const char
     info->code = rc;
     info->op = "read the log";
     info->offset = lsn;
-    info->want = kept_from(reader->wal);
+    info->want = wal_kept_from(reader->wal);
     info->got = reader->end;
     snprintf(info->object, sizeof(info->object), "log, LSN %llu, device offset %llu: %s",
              (unsigned long long)lsn,
@@ -58,7 +48,7 @@ static int fail(struct keel_wal_reader *reader, int rc, keel_lsn lsn, const char
 
 static int fail_block(struct keel_wal_reader *reader, keel_lsn lsn, enum wal_block_kind kind)
 {
-    if (lsn < kept_from(reader->wal))
+    if (lsn < wal_kept_from(reader->wal))
         return fail(reader, KEEL_EGONE, lsn, "used again");
     return fail(reader, KEEL_ECORRUPT, lsn, wal_block_kind_name(kind));
 }
@@ -83,7 +73,7 @@ static int enter_block(struct keel_wal_reader *reader, int owner, const uint8_t 
         reader->group_lsn = 0;
     }
     /* What a block begins with that is not the beginning of a record belongs to one below. */
-    if (!reader->walk.in_step && head.first != 0)
+    if (!reader->walk.in_step && head.used > 0 && head.first != 0)
         reader->passed = lsn + WAL_HEADER + (head.first == WAL_FIRST_NONE ? head.used : head.first);
     wal_walk_block(&reader->walk, block, &head);
     reader->in_block = true;
@@ -244,7 +234,7 @@ int wal_reader_open_redo(struct keel_ctx *ctx, struct keel_wal *wal, struct keel
 /* Is it a place where a reader can begin? Reads up to the first record from there. */
 static int reader_seek(struct keel_wal_reader *reader)
 {
-    if (reader->from < kept_from(reader->wal))
+    if (reader->from < wal_kept_from(reader->wal))
         return fail(reader, KEEL_EGONE, reader->from, "no longer kept");
     if (reader->from > reader->end)
         return fail(reader, KEEL_ERANGE, reader->from, "beyond what is durable");

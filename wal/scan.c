@@ -89,11 +89,29 @@ static void scan_later(struct scan *scan, const struct wal_block_head *head)
         scan_fact(scan, RECOVERY_FACT_BEYOND_INFLIGHT, head->lsn);
 }
 
+/*
+ * Is what lay in this place a lap ago still there? Who held it asks for it after the restart. A lap
+ * ago is overwritten up to X, and beyond it as far as something was in flight.
+ */
+static void scan_lap_before(struct scan *scan, const uint8_t *block, keel_lsn lsn)
+{
+    struct wal_block_head head;
+    keel_lsn before = lsn - scan->super->ring_bytes;
+
+    if (lsn < scan->super->ring_bytes || wal_super_owner(scan->super, before) < 0)
+        return;
+    if (scan->found && lsn >= scan->x + scan->super->inflight_bytes)
+        return;
+    if (wal_block_check(&scan->wal->seed, scan->super, block, before, &head) != WAL_BLOCK_VALID)
+        scan->wal->kept_lsn = before + WAL_BLOCK;
+}
+
 static int scan_block(struct scan *scan, const uint8_t *block, keel_lsn lsn)
 {
     struct wal_block_head head;
     enum wal_block_kind kind = wal_block_check(&scan->wal->seed, scan->super, block, lsn, &head);
 
+    scan_lap_before(scan, block, lsn);
     if (scan->found) {
         if (kind == WAL_BLOCK_VALID)
             scan_later(scan, &head);
@@ -196,6 +214,7 @@ int wal_scan(struct keel_ctx *ctx, struct keel_wal *wal, struct keel_err_info *i
     scan.from = lsn_block_down(wal->super.redo_lsn);
     scan.end = scan_end(&wal->super, scan.from);
     memset(report, 0, sizeof(*report));
+    wal->kept_lsn = wal->super.epochs[0].prev_end;
     report->redo_lsn = wal->super.redo_lsn;
     report->last_group_lsn = wal->super.redo_lsn;
     report->epoch = wal->super.epochs[wal->super.epoch_count - 1].number;

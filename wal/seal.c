@@ -491,7 +491,7 @@ void keel_wal_promise(struct keel_wal *wal)
     bool submitted = false;
 
     KEEL_ASSERT(wal->started);
-    if (!wal_idle(wal) || wal_credit_reserve(wal, WAL_BLOCK) != 0)
+    if (!wal_idle(wal) || wal_credit_reserve(wal, WAL_BLOCK, wal->reserve_bytes) != 0)
         return;
     if (lock_try(&wal->seal_lock)) {
         submitted = promise_locked(wal);

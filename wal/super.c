@@ -28,11 +28,11 @@ int wal_super_owner(const struct wal_super *super, keel_lsn lsn)
     return -1;
 }
 
-void wal_super_trim(struct wal_super *super)
+void wal_super_trim(struct wal_super *super, keel_lsn lsn)
 {
     uint32_t drop = 0;
 
-    while (drop + 1 < super->epoch_count && super->epochs[drop + 1].first <= super->redo_lsn)
+    while (drop + 1 < super->epoch_count && super->epochs[drop + 1].first <= lsn)
         drop++;
     super->epoch_count -= drop;
     memmove(super->epochs, super->epochs + drop, super->epoch_count * sizeof(super->epochs[0]));

@@ -46,8 +46,8 @@ int wal_super_owner(const struct wal_super *super, keel_lsn lsn);
 /* Where epoch `index` ends: KEEL_LSN_MAX for the last one. */
 keel_lsn wal_super_epoch_end(const struct wal_super *super, uint32_t index);
 
-/* Drop the epochs of which nothing is needed any more. */
-void wal_super_trim(struct wal_super *super);
+/* Drop the epochs of which nothing from lsn on is. */
+void wal_super_trim(struct wal_super *super, keel_lsn lsn);
 
 /* Let a new epoch begin at `first`, the last one having ended at end. wrote: the last one has valid
  * blocks; if not it is replaced, so that the list does not grow by starts alone. KEEL_EFULL. */

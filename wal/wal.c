@@ -18,6 +18,7 @@
 #include "base/trace.h"
 #include "keel/sim.h"
 #include "wal/commit_async.h"
+#include "wal/holder.h"
 #include "wal/scan.h"
 #include "wal/seal.h"
 #include "wal/secure.h"
@@ -53,6 +54,8 @@ static int options_settle(const struct keel_wal_options *options, struct keel_wa
     if (ret->buffer_bytes & (ret->buffer_bytes - 1))
         return KEEL_EOPTION;
     if (ret->buffer_bytes / 2 < ret->batch_bytes_max)
+        return KEEL_EOPTION;
+    if (ret->reserve_bytes % WAL_BLOCK != 0)
         return KEEL_EOPTION;
     return 0;
 }
@@ -139,6 +142,7 @@ static void wal_free(struct keel_wal *wal)
     mem_free(wal->fifos);
     mem_free(wal->batches);
     mem_free(wal->frames);
+    lock_fini(&wal->hold_lock);
     lock_fini(&wal->done_lock);
     lock_fini(&wal->seal_lock);
     lock_fini(&wal->super_lock);
@@ -154,6 +158,7 @@ static struct keel_wal *wal_new(struct keel_device *device, const struct keel_wa
     lock_init(&wal->super_lock, LOCK_WAL);
     lock_init(&wal->seal_lock, LOCK_WAL_SEAL);
     lock_init(&wal->done_lock, LOCK_LEAF);
+    lock_init(&wal->hold_lock, LOCK_LEAF);
     wal->device = device;
     wal->arena = options->arena;
     wal->frame_count = options->buffer_bytes / WAL_BLOCK;
@@ -161,6 +166,9 @@ static struct keel_wal *wal_new(struct keel_device *device, const struct keel_wa
     wal->pipeline_bytes = options->pipeline_bytes;
     wal->method = options->method;
     wal->read_only = options->read_only;
+    wal->reserve_bytes = options->reserve_bytes;
+    wal->space = options->space;
+    wal->space_arg = options->space_arg;
     wal->frames = mem_alloc(wal->frame_count * sizeof(*wal->frames));
     wal->batches = mem_alloc(wal->inflight_max * sizeof(*wal->batches));
     wal->fifos = mem_alloc_aligned(MEM_CACHE_LINE, WAL_FIFOS_MAX * sizeof(*wal->fifos));
@@ -269,6 +277,10 @@ int keel_wal_open(struct keel_ctx *ctx, struct keel_device *device,
         goto fail;
 
     wal->ring_bytes = wal->super.ring_bytes;
+    if (wal->reserve_bytes > wal->ring_bytes / WAL_RING_SHARE) {
+        rc = KEEL_EOPTION;
+        goto fail;
+    }
     wal_seed_init(&wal->seed, wal->super.uuid);
     rc = wal_scan(ctx, wal, info);
     if (rc != 0)
@@ -281,6 +293,7 @@ int keel_wal_open(struct keel_ctx *ctx, struct keel_device *device,
     wal->batch_bytes_max = settled.batch_bytes_max;
     atomic_store(&wal->durable_lsn, wal->report.end_lsn);
     wal->base_lsn = wal->report.end_lsn;
+    wal->held_redo = wal->super.redo_lsn;
     memcpy(wal->report.uuid, wal->super.uuid, WAL_UUID_BYTES);
     *ret = wal;
     return 0;
@@ -323,7 +336,6 @@ static int start_super(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn *ret
 int keel_wal_start(struct keel_ctx *ctx, struct keel_wal *wal)
 {
     keel_lsn end = wal->report.end_lsn;
-    keel_lsn limit = lsn_block_down(wal->super.redo_lsn) + wal->ring_bytes;
     keel_lsn first = 0;
 
     KEEL_ASSERT(!wal->started);
@@ -339,6 +351,7 @@ int keel_wal_start(struct keel_ctx *ctx, struct keel_wal *wal)
         return rc;
 
     KEEL_INV(W3, BUG(NO_EPOCH_STEP) || first >= end + WAL_BLOCK);
+    keel_lsn limit = lsn_block_down(wal_hold_lowest(wal, wal->super.redo_lsn)) + wal->ring_bytes;
     rc = wal_sync_choose(wal, wal->sync, end, first < limit ? first : limit);
     if (rc != 0) {
         wal_poison(wal, rc);
@@ -354,8 +367,8 @@ int keel_wal_start(struct keel_ctx *ctx, struct keel_wal *wal)
     wal->epoch = wal->super.epochs[wal->super.epoch_count - 1].number;
     wal->base_lsn = first;
     wal->promised_lsn = first;
-    atomic_store(&wal->limit_lsn, limit);
     atomic_store(&wal->durable_lsn, first);
+    wal_hold_start(wal);
     wal->started = true;
     return 0;
 }
@@ -442,7 +455,8 @@ void keel_wal_stats(struct keel_wal *wal, struct keel_wal_stats *ret)
     ret->durable_lsn = wal_durable(wal);
     ret->tail_lsn = keel_wal_tail(wal);
     ret->ring_bytes = wal->ring_bytes;
-    ret->used_bytes = lsn_block_up(ret->tail_lsn) - lsn_block_down(ret->redo_lsn);
+    wal_hold_stats(wal, ret);
+    ret->used_bytes = lsn_block_up(ret->tail_lsn) - ret->kept_lsn;
     if (ret->used_bytes > ret->ring_bytes)
         ret->used_bytes = ret->ring_bytes;
     ret->free_bytes = ret->ring_bytes - ret->used_bytes;

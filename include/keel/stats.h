@@ -27,6 +27,7 @@ extern "C" {
 #define KEEL_STAT_GROUPS(X) \
 X(store,   1,  "the store") \
 X(log,     1,  "its write-ahead log") \
+X(holder,  16, "who holds the log") \
 X(cache,   1,  "its page cache") \
 X(context, 64, "a context of the process; the last row has all that there is no room for") \
 X(disk,    4,  "the scheduler of a disk on which the store lies") \
@@ -70,7 +71,7 @@ X(log,   redo_lsn,               GAUGE,   "recovery would begin here") \
 X(log,   durable_lsn,            GAUGE,   "everything below is durable") \
 X(log,   tail_lsn,               GAUGE,   "everything below is reserved") \
 X(log,   ring_bytes,             GAUGE,   "size of the ring") \
-X(log,   used_bytes,             GAUGE,   "of it, not yet given back by a checkpoint") \
+X(log,   used_bytes,             GAUGE,   "of it, still needed by recovery or by a holder") \
 X(log,   groups,                 COUNTER, "groups of records that were sealed; one for a transaction") \
 X(log,   records,                COUNTER, "records in them") \
 X(log,   payload_bytes,          COUNTER, "bytes of records with their headers") \
@@ -79,6 +80,10 @@ X(log,   block_bytes,            COUNTER, "bytes of whole blocks, as they are wr
 X(log,   writes,                 COUNTER, "writes of the log that were handed to the kernel") \
 X(log,   syncs,                  COUNTER, "syncs of the log beside those that are part of a write") \
 X(log,   commits,                COUNTER, "waits for durability that were answered") \
+X(holder, lsn,                   GAUGE,   "it needs the log from here on") \
+X(holder, behind_bytes,          GAUGE,   "so far behind the tail") \
+X(holder, cap_bytes,             GAUGE,   "and so far at most; 0: the ring") \
+X(holder, broken,                GAUGE,   "1: it got further behind, and holds nothing any more") \
 X(cache, frames,                 GAUGE,   "page frames") \
 X(cache, frames_max,             GAUGE,   "as many as resizing can reach") \
 X(cache, leaving_frames,         GAUGE,   "frames that resizing has still to take out") \

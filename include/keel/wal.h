@@ -58,7 +58,13 @@ struct keel_wal_options {
     enum keel_want fixed;
     const uint8_t *
         uuid; /* create: 16 bytes instead of random ones, for runs that must repeat byte for byte */
-    bool read_only; /* open: repair nothing; keel_wal_start is refused (KEEL_EREADONLY) */
+    bool read_only;           /* open: repair nothing; keel_wal_start is refused (KEEL_EREADONLY) */
+    uint64_t reserve_bytes;   /* of the ring, which only credits of the reserve may use: what the
+                                 owner's checkpoint appends. Multiple of 4096, at most an eighth of
+                                 the ring; 0: none */
+    void (*space)(void *arg); /* called when a holder has moved or is gone, for who waits for log
+                                 space; any thread, must not block. NULL: nobody */
+    void *space_arg;
 };
 #define KEEL_WAL_OPTIONS_DEFAULT                \
     {                                           \
@@ -175,13 +181,16 @@ struct keel_wal_record {
  * latched), and covers the worst case of blocks, headers and padding, so append itself never runs
  * out. */
 struct keel_wal_credit {
+    bool of_reserve; /* for records without which the log cannot be truncated: may also use
+                        reserve_bytes */
     uint64_t bytes_private;
     uint64_t used_private; /* given back by the next take or put */
 };
 /* Bytes of credit that `payload` bytes in `records` records can need. */
 KEEL_PUBLIC uint64_t keel_wal_credit_bytes(uint64_t payload, uint32_t records);
 /* Take or extend a credit, and give back what appends have used of it; never waits. KEEL_ELOGFULL:
- * truncate the log first; KEEL_EPOISON. Any thread. */
+ * truncate the log first, or wait for a holder that is at its cap (keel_wal_stats says who);
+ * KEEL_EPOISON. Any thread. */
 KEEL_PUBLIC KEEL_MUST_CHECK int
 keel_wal_credit_take(struct keel_wal *wal, struct keel_wal_credit *credit, uint64_t bytes);
 KEEL_PUBLIC void keel_wal_credit_put(struct keel_wal *wal, struct keel_wal_credit *credit);
@@ -252,17 +261,72 @@ KEEL_PUBLIC keel_lsn keel_wal_cut(struct keel_wal *wal);
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_truncate(struct keel_ctx *ctx, struct keel_wal *wal,
                                                   keel_lsn lsn);
 
+/* ---------------------------------------------------------------- holders */
+
+/*
+ * A holder keeps the log from its LSN on from being used again (W5), also behind the redo LSN: for
+ * a reader, a follower, an archiver. It is not written to the device: who needs the log over a
+ * restart passes its LSN again between keel_wal_open and keel_wal_start, before anything is used
+ * again. What an earlier run left behind the redo LSN is there as far as the ring was not used
+ * again.
+ */
+struct keel_wal_holder;
+#define KEEL_WAL_HOLDERS_MAX 16u
+#define KEEL_WAL_HOLDER_NAME 32u /* bytes, with the zero */
+
+/* What happens when the log's end would get more than the cap ahead of a holder. */
+enum keel_wal_beyond {
+    KEEL_WAL_BREAK = 0, /* it holds nothing any more, and is told (KEEL_EGONE) */
+    KEEL_WAL_WAIT,      /* appenders are refused (KEEL_ELOGFULL) until it moves: back-pressure */
+};
+
+struct keel_wal_hold_options {
+    uint32_t size;
+    const char *name;   /* letters, digits, '-', '_', '.'; one holder of a name at a time */
+    keel_lsn lsn;       /* 0: the redo LSN */
+    uint64_t cap_bytes; /* 0, or more than the ring: the ring */
+    enum keel_wal_beyond beyond;
+};
+#define KEEL_WAL_HOLD_OPTIONS_DEFAULT                \
+    {                                                \
+        .size = sizeof(struct keel_wal_hold_options) \
+    }
+
+/* Hold the log from now on. Any thread. *ret: lent until keel_wal_hold_end or close. KEEL_EOPTION,
+ * KEEL_EINUSE (the name), KEEL_EFULL, KEEL_EGONE (below what is kept), KEEL_ERANGE (above what is
+ * durable). */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_hold(struct keel_wal *wal,
+                                              const struct keel_wal_hold_options *options,
+                                              struct keel_wal_holder **ret);
+/* What lies below lsn is no longer needed. Any thread. KEEL_EGONE: it was broken; KEEL_ERANGE:
+ * back, or above what is durable. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_hold_move(struct keel_wal_holder *holder, keel_lsn lsn);
+KEEL_PUBLIC bool keel_wal_hold_broken(struct keel_wal_holder *holder);
+/* Any thread; nobody uses holder afterwards. */
+KEEL_PUBLIC void keel_wal_hold_end(struct keel_wal_holder *holder);
+
+struct keel_wal_holder_stats {
+    char name[KEEL_WAL_HOLDER_NAME];
+    keel_lsn lsn;
+    uint64_t cap_bytes, behind_bytes; /* behind the tail */
+    enum keel_wal_beyond beyond;
+    bool broken;
+};
+
 struct keel_wal_stats {
     keel_lsn redo_lsn, durable_lsn, tail_lsn;
-    uint64_t ring_bytes, used_bytes, free_bytes;
-    uint64_t groups, records; /* sealed */
-    uint64_t payload_bytes;   /* of blocks: records with their headers */
+    keel_lsn kept_lsn; /* everything from here on is there: needed by recovery or a holder */
+    uint64_t ring_bytes, used_bytes, free_bytes; /* used: from kept to tail */
+    uint64_t groups, records;                    /* sealed */
+    uint64_t payload_bytes;                      /* of blocks: records with their headers */
     uint64_t padding_bytes, block_bytes;
     uint64_t writes, syncs, batches, commits; /* commits: waits that were answered, blocking (not if
                                                  durable at the call) and asynchronous */
     enum keel_sync_method sync;               /* in force */
     char sync_why[96];
     uint64_t sync_ns_p25[7]; /* lower quartile measured at start, per method, 0 = not measured */
+    uint32_t holder_count;
+    struct keel_wal_holder_stats holders[KEEL_WAL_HOLDERS_MAX];
 };
 KEEL_PUBLIC void keel_wal_stats(struct keel_wal *wal, struct keel_wal_stats *ret);
 /* The context the log runs on (path, counters). Lent until close. */

@@ -44,7 +44,7 @@ static void log_super(const uint8_t *bytes, uint32_t len)
     KEEL_ASSERT(end >= last);
     rc = wal_super_add_epoch(&super, end > last, end, end + super.inflight_bytes);
     KEEL_ASSERT(rc == 0 || (rc == KEEL_EFULL && super.epoch_count == WAL_EPOCHS_MAX));
-    wal_super_trim(&super);
+    wal_super_trim(&super, super.redo_lsn);
     KEEL_ASSERT(super.epoch_count >= 1);
 }
 

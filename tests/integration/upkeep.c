@@ -89,6 +89,68 @@ Test(upkeep, a_nowait_begin_on_a_full_log_is_pending_until_ticks_made_room, .tim
     for_each_variant(log_goes_round_nowait);
 }
 
+/* One transaction; KEEL_PENDING: there is no log space for it, however often it is asked for, since
+ * all that is left is held. */
+static int write_or_give_up(struct world *world, keel_pageno page, unsigned char byte)
+{
+    struct keel_tx_options options = KEEL_TX_OPTIONS_DEFAULT;
+    unsigned char bytes[4064];
+    struct keel_wal_stats stats;
+    struct keel_tx *tx;
+    int rc;
+
+    options.nowait = true;
+    while ((rc = keel_tx_begin(world->ctx, world->store, &options, &tx)) == KEEL_PENDING) {
+        while (keel_tick(world->ctx, world->store) == 1)
+            continue;
+        cr_assert_geq(keel_ctx_poll(world->ctx, 0, 1000000), 0);
+        keel_wal_stats(keel_store_wal(world->store), &stats);
+        /* Nothing can be truncated any more, and still the log is full. */
+        if (stats.tail_lsn - stats.redo_lsn <= KEEL_BLOCK_BYTES && stats.kept_lsn < stats.redo_lsn)
+            return KEEL_PENDING;
+    }
+    expect_ok(rc);
+    memset(bytes, byte, sizeof(bytes));
+    while ((rc = keel_tx_write(tx, page, 0, bytes, sizeof(bytes))) == KEEL_PENDING)
+        cr_assert_geq(keel_ctx_poll(world->ctx, 0, 1000000), 0);
+    expect_ok(rc);
+    expect_ok(keel_tx_commit(tx, NULL));
+    return 0;
+}
+
+static void held_log(struct world *world)
+{
+    struct keel_wal_hold_options options = KEEL_WAL_HOLD_OPTIONS_DEFAULT;
+    struct keel_wal_holder *holder;
+    struct keel_wal_stats stats;
+    unsigned stops = 0;
+
+    world_open(world);
+    keel_pageno page = put_page(world, "");
+    struct keel_wal *wal = keel_store_wal(world->store);
+    options.name = "follower";
+    options.beyond = KEEL_WAL_WAIT;
+    expect_ok(keel_wal_hold(wal, &options, &holder));
+    for (unsigned i = 0; i < 300;) {
+        if (write_or_give_up(world, page, (unsigned char)i) == 0) {
+            i++;
+            continue;
+        }
+        stops++;
+        keel_wal_stats(wal, &stats);
+        cr_assert_leq(stats.tail_lsn - stats.holders[0].lsn, stats.ring_bytes + KEEL_BLOCK_BYTES);
+        expect_ok(keel_wal_hold_move(holder, stats.durable_lsn));
+    }
+    cr_assert_geq(stops, 3);
+    keel_wal_hold_end(holder);
+    expect_filled(world, page, (unsigned char)299);
+}
+
+Test(upkeep, transactions_wait_for_a_holder_that_does_not_move_and_no_longer, .timeout = 60)
+{
+    for_each_variant(held_log);
+}
+
 static void held_page(struct world *world)
 {
     world_open(world);

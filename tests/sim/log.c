@@ -15,10 +15,11 @@
  *   W2  the durable LSN never goes back; asynchronous answers come in LSN order
  *   W4  after a failure nothing is reported durable
  *   W3, W6  what is there is what was appended, in order, without a gap; nothing of a lost tail
- * ever comes back W5  every group behind the last truncation is there E2  what recovery has found
- * stays, also when it was only in the device's cache until then W7  where the device lied (a sync
- * that did nothing, a flipped bit, a misdirected write) the log is refused, or what is there is
- * still a prefix of what was appended
+ * ever comes back W5  every group behind the last truncation is there, and in half of the seeds
+ * every group that a follower has not read yet, over all lives; and a full log has room for what
+ * its checkpoint appends E2  what recovery has found stays, also when it was only in the device's
+ * cache until then W7  where the device lied (a sync that did nothing, a flipped bit, a misdirected
+ * write) the log is refused, or what is there is still a prefix of what was appended
  *
  * Exit: 0 as it should be, 1 violation, 2 wrong usage. With --bug, 1 says that it was caught.
  */
@@ -65,6 +66,21 @@ struct marks {
     uint32_t count;
 };
 
+/* How far the follower had read at an event. */
+struct place {
+    uint64_t event;
+    keel_lsn lsn;
+    uint64_t number;
+};
+
+/* Reads the log behind the writers and holds what it has not read. */
+struct follower {
+    bool on;
+    struct keel_wal_holder *holder; /* of this run of the log, or NULL */
+    struct place places[MARKS_MAX]; /* the last one is where it is */
+    uint32_t count;
+};
+
 struct life {
     struct keel_sim *sim;
     struct keel_ctx *ctx;
@@ -88,13 +104,15 @@ struct test {
     uint64_t commit_number[COMMITS_MAX];
     uint32_t commit_count, answers;
     uint64_t answered; /* last group that an asynchronous commit was answered for */
-    bool lied;         /* the device did, in this life */
-    bool none;         /* the last inspection found no group */
+    struct follower follower;
+    bool reserve_whole; /* somebody else was given space after the last use of the reserve */
+    bool lied;          /* the device did, in this life */
+    bool none;          /* the last inspection found no group */
     bool bad;
 };
 
 struct totals {
-    uint64_t cuts, recovered, refused, poisoned, groups, twice, truncated, async, killed;
+    uint64_t cuts, recovered, refused, poisoned, groups, twice, truncated, async, killed, followed;
 };
 static struct totals totals;
 
@@ -254,8 +272,98 @@ static void settle(struct test *test)
     test->answered = 0;
 }
 
+/* ---------------------------------------------------------------- the follower */
+
+static struct place *place(struct test *test)
+{
+    return &test->follower.places[test->follower.count - 1];
+}
+
+static void place_add(struct test *test, struct place at)
+{
+    KEEL_ASSERT(test->follower.count < MARKS_MAX);
+    test->follower.places[test->follower.count++] = at;
+}
+
+/* At this event of the life before, it was where it now is. */
+static void place_go_back(struct test *test, uint64_t event, uint64_t born)
+{
+    struct follower *follower = &test->follower;
+
+    while (follower->count > 1 && place(test)->event > event)
+        follower->count--;
+    follower->places[0] = *place(test);
+    follower->places[0].event = born;
+    follower->count = 1;
+    follower->holder = NULL;
+}
+
+/* Between open and start: what it has not read is held again. */
+static void follower_hold(struct test *test)
+{
+    struct keel_wal_hold_options options = KEEL_WAL_HOLD_OPTIONS_DEFAULT;
+
+    if (!test->follower.on)
+        return;
+    options.name = "follower";
+    options.lsn = place(test)->lsn;
+    options.beyond = KEEL_WAL_WAIT;
+    if (keel_wal_hold(test->now.wal, &options, &test->follower.holder) != 0)
+        violation(test, "W5: what the follower has not read is gone");
+}
+
+/* Read up to `groups` further groups. */
+static void follow(struct test *test, uint32_t groups)
+{
+    struct place at = *place(test);
+    struct found found = {.test = test, .last = at.number};
+    struct keel_wal_reader *reader = NULL;
+    struct keel_wal_entry entry;
+    int rc;
+
+    if (!test->follower.on || poisoned(test) || test->follower.count == MARKS_MAX)
+        return;
+    rc = keel_wal_reader_open(test->now.ctx, test->now.wal, at.lsn, NULL, &reader);
+    for (; rc == 0 && groups > 0; groups--) {
+        rc = keel_wal_reader_next(reader, &entry);
+        if (rc <= 0)
+            break;
+        rc = look(&found, &entry);
+        at.lsn = entry.end_lsn;
+        at.number = found.last;
+        totals.followed++;
+    }
+    if ((rc != 0 && !test->lied) || found.wrong)
+        violation(test, found.wrong ? "W5: the follower read what was not appended, or not in order"
+                                    : keel_err_name(rc));
+    if (rc != 0) {
+        test->follower.on = false; /* the device lied to it */
+        keel_wal_hold_end(test->follower.holder);
+    } else {
+        at.event = keel_sim_events(test->now.sim);
+        place_add(test, at);
+        must(keel_wal_hold_move(test->follower.holder, at.lsn));
+    }
+    if (reader)
+        keel_wal_reader_close(reader);
+}
+
+/* ---------------------------------------------------------------- appending and truncating */
+
+static bool append_one(struct test *test, uint32_t len, bool of_reserve);
+
+/* A record without which this owner does not truncate. */
+static void append_checkpoint(struct test *test)
+{
+    if (test->options.reserve_bytes == 0)
+        return;
+    if (!append_one(test, 100, true) && !poisoned(test) && test->reserve_whole)
+        violation(test, "W5: a full log cannot checkpoint itself free");
+}
+
 static void truncate_log(struct test *test)
 {
+    append_checkpoint(test);
     uint64_t number = test->appended;
     keel_lsn cut = keel_wal_cut(test->now.wal);
 
@@ -268,27 +376,19 @@ static void truncate_log(struct test *test)
     totals.truncated += keel_wal_truncate(test->now.ctx, test->now.wal, cut) == 0;
 }
 
-static bool append(struct test *test)
+/* False: there is no room, or the log is poisoned. */
+static bool append_one(struct test *test, uint32_t len, bool of_reserve)
 {
     static uint8_t bytes[RECORD_MAX];
-    struct keel_wal_credit credit = {0};
-    struct iovec part = {bytes, 0};
+    struct keel_wal_credit credit = {.of_reserve = of_reserve};
+    struct iovec part = {bytes, len};
     struct keel_wal_record record = {&part, 1, 1};
-    struct group group = {.life = test->life};
+    struct group group = {.life = test->life, .len = len};
     keel_lsn lsn, end;
 
-    if (test->appended + 1 == GROUPS_MAX || poisoned(test))
+    if (keel_wal_credit_take(test->now.wal, &credit, keel_wal_credit_bytes(len, 1)) != 0)
         return false;
-    group.len = RECORD_MIN + (uint32_t)prng_below(&test->prng, prng_chance(&test->prng, 1, 5)
-                                                                   ? RECORD_MAX - RECORD_MIN
-                                                                   : 600);
-    part.iov_len = group.len;
-    uint64_t need = keel_wal_credit_bytes(group.len, 1);
-    if (keel_wal_credit_take(test->now.wal, &credit, need) != 0) {
-        truncate_log(test);
-        if (poisoned(test) || keel_wal_credit_take(test->now.wal, &credit, need) != 0)
-            return false;
-    }
+    test->reserve_whole = !of_reserve;
     fill(bytes, test->appended + 1, &group);
     /* In the model before it can be in the log: appending may drive. */
     test->groups[++test->appended] = group;
@@ -302,6 +402,21 @@ static bool append(struct test *test)
     test->ends[test->appended] = end;
     totals.groups++;
     return true;
+}
+
+static void append(struct test *test)
+{
+    uint32_t len = RECORD_MIN + (uint32_t)prng_below(&test->prng, prng_chance(&test->prng, 1, 5)
+                                                                      ? RECORD_MAX - RECORD_MIN
+                                                                      : 600);
+
+    if (test->appended + 2 >= GROUPS_MAX || poisoned(test) || append_one(test, len, false))
+        return;
+    if (prng_chance(&test->prng, 1, 2))
+        follow(test, UINT32_MAX);
+    truncate_log(test);
+    if (!poisoned(test))
+        append_one(test, len, false);
 }
 
 /* Of the groups of this life, one of the last few. */
@@ -396,8 +511,11 @@ static void step(struct test *test)
         keel_wal_promise(test->now.wal);
         break;
     case 8:
-        if (prng_chance(&test->prng, 1, 3))
+        if (prng_chance(&test->prng, 1, 3) && test->appended + 2 < GROUPS_MAX)
             truncate_log(test);
+        break;
+    case 9:
+        follow(test, (uint32_t)prng_below(&test->prng, 6));
         break;
     default:
         append(test);
@@ -411,6 +529,7 @@ static void step(struct test *test)
 /* What is there becomes the model; from this event on. */
 static void go_on_from(struct test *test, uint64_t event, uint64_t last, uint64_t kept)
 {
+    test->follower.on = test->follower.on && !test->lied;
     test->acked.count = 0;
     test->kept.count = 0;
     test->born = event;
@@ -471,6 +590,7 @@ static bool die_and_return(struct test *test)
     if (!inspect(test, &test->now, events, &last))
         return false;
     totals.killed++;
+    place_go_back(test, events, keel_sim_events(test->now.sim));
     go_on_from(test, keel_sim_events(test->now.sim), last, said(&test->kept, events));
     test->life++; /* groups that take the numbers of lost ones look different */
     return true;
@@ -478,6 +598,8 @@ static bool die_and_return(struct test *test)
 
 static void work(struct test *test)
 {
+    follower_hold(test);
+    test->reserve_whole = false;
     if (keel_wal_start(test->now.ctx, test->now.wal) != 0)
         return;
     test->durable = keel_wal_durable(test->now.wal);
@@ -546,6 +668,7 @@ static bool next_life(struct test *test)
         settle(test); /* whatever they are told now, nobody is owed it */
     detach(&test->now);
     test->now = next;
+    place_go_back(test, event, 0);
     go_on_from(test, 0, last, said(&test->kept, event));
     test->lied = false;
     return good && !test->bad;
@@ -564,6 +687,9 @@ static void draw_options(struct test *test)
     test->options.buffer_bytes = 65536;
     test->options.inflight_max = 1 + (uint32_t)prng_below(&test->prng, 8);
     test->options.pipeline_bytes = 4096u << prng_below(&test->prng, 2);
+    test->options.reserve_bytes = prng_chance(&test->prng, 1, 2) ? 2 * WAL_BLOCK : 0;
+    test->follower.on = prng_chance(&test->prng, 1, 2);
+    place_add(test, (struct place){.lsn = WAL_LSN_FIRST});
 }
 
 static bool run_seed(uint64_t seed)
@@ -627,11 +753,11 @@ int main(int argc, char **argv)
         good = run_seed(seed);
     printf("%llu power cuts, %llu recovered, %llu refused, %llu recoveries cut, %llu kills; %llu "
            "groups, %llu "
-           "asynchronous commits, %llu truncations, %llu lives poisoned\n",
+           "asynchronous commits, %llu truncations, %llu lives poisoned, %llu groups followed\n",
            (unsigned long long)totals.cuts, (unsigned long long)totals.recovered,
            (unsigned long long)totals.refused, (unsigned long long)totals.twice,
            (unsigned long long)totals.killed, (unsigned long long)totals.groups,
            (unsigned long long)totals.async, (unsigned long long)totals.truncated,
-           (unsigned long long)totals.poisoned);
+           (unsigned long long)totals.poisoned, (unsigned long long)totals.followed);
     return good ? 0 : 1;
 }

@@ -27,7 +27,8 @@ if ! "$log" --seeds "$seeds" || ! "$rules"; then
     echo "NOT CLEAN without a bug"
     failed=1
 fi
-for bug in ack-before-sync flush-before-reap no-epoch-step fsync-error-ignored recovery-without-flush; do
+for bug in ack-before-sync flush-before-reap no-epoch-step fsync-error-ignored recovery-without-flush \
+    holder-ignored no-reserve; do
     caught "$bug" "$log" --seeds "$seeds"
 done
 for bug in promise inflight super clean read epoch; do

@@ -2,8 +2,6 @@
  * Readers: from which LSNs, how far, and what they say about a place that is not there (W3, W5).
  */
 #include "tests/unit/wal/fixture.h"
-#include <errno.h>
-
 #include "wal/log.h"
 
 TestSuite(wal_reader, .timeout = 60);

@@ -120,14 +120,14 @@ Test(wal_super, trimming_keeps_the_epoch_that_owns_the_redo_lsn)
     struct wal_super super = three_epochs();
 
     super.redo_lsn = 4096 * 40;
-    wal_super_trim(&super);
+    wal_super_trim(&super, super.redo_lsn);
     cr_assert_eq(super.epoch_count, 2);
     cr_assert_eq(super.epochs[0].number, 4);
     super.redo_lsn = 4096 * 99;
-    wal_super_trim(&super);
+    wal_super_trim(&super, super.redo_lsn);
     cr_assert_eq(super.epoch_count, 2);
     super.redo_lsn = 4096 * 100;
-    wal_super_trim(&super);
+    wal_super_trim(&super, super.redo_lsn);
     cr_assert_eq(super.epoch_count, 1);
     cr_assert_eq(super.epochs[0].number, 5);
 }
