@@ -169,6 +169,14 @@ struct keel_wal {
     _Atomic uint64_t stat_commits;
     struct wal_company company; /* whoever leads */
 
+    /* readers that wait (tail.c), atomic */
+    _Alignas(MEM_CACHE_LINE) _Atomic uint32_t tail_sleepers; /* threads that sleep on tail_seq */
+    _Atomic uint32_t tail_seq;                               /* futex */
+    _Atomic uint32_t tail_armed;                             /* readers in tails */
+    /* under tail_lock (LEAF) */
+    struct lock tail_lock;
+    struct keel_wal_reader *tails;
+
     /* asynchronous commits (commit_async.c) */
     _Alignas(MEM_CACHE_LINE) _Atomic(struct keel_ctx *) fifo_ctx[WAL_FIFOS_MAX]; /* NULL: free */
     _Atomic uint32_t fifo_high; /* no fifo at or above it was ever bound */

@@ -26,6 +26,7 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "wal/holder.h"
+#include "wal/tail.h"
 
 /* ------------------------------------------------------------- failing */
 
@@ -204,6 +205,7 @@ static int reader_new(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn from,
     if (!reader)
         return -ENOMEM;
     reader->wal = wal;
+    reader->ctx = ctx;
     reader->from = from;
     reader->owner = -1;
     reader->end = wal_durable(wal);
@@ -271,6 +273,7 @@ int keel_wal_reader_open(struct keel_ctx *ctx, struct keel_wal *wal, keel_lsn fr
 
 void keel_wal_reader_close(struct keel_wal_reader *reader)
 {
+    wal_tail_leave(reader);
     if (reader->ahead.ctx)
         wal_readahead_end(&reader->ahead);
     if (reader->assembly)

@@ -26,6 +26,13 @@ struct keel_wal_reader {
     bool in_block;      /* there may be more in the block at hand */
     bool have;          /* walk.found was not given yet */
     int error;          /* sticky */
+
+    /* waiting for more in an event loop (tail.c); owner thread, next_armed under tail_lock */
+    struct keel_ctx *ctx;
+    struct keel_poller poller;
+    bool armed;
+    struct keel_wal_reader *next_armed;
+
     struct keel_err_info info;
 };
 

@@ -26,6 +26,7 @@
 #include "base/trace.h"
 #include "wal/append.h"
 #include "wal/commit_async.h"
+#include "wal/tail.h"
 
 void wal_poison(struct keel_wal *wal, int error)
 {
@@ -40,6 +41,7 @@ void wal_poison(struct keel_wal *wal, int error)
 
     TRACE(WAL_POISON, trace_id(wal), keel_err_name(error), wal_durable(wal), 0, error);
     wal_async_wake(wal);
+    wal_tail_wake(wal);
     keel_ctx_wake(wal->ctx); /* whoever sleeps in keel_ctx_drive looks again */
 }
 
@@ -142,6 +144,7 @@ static void settle(struct keel_wal *wal, bool flush)
     if (flush)
         submit_flush(wal);
     wal_async_wake(wal);
+    wal_tail_wake(wal);
 
     uint32_t before = atomic_fetch_sub(&wal->pending_ios, 1); /* pairs with keel_wal_close() */
     KEEL_ASSERT(before > 0);
@@ -458,6 +461,8 @@ enum wal_seal_result wal_seal(struct keel_wal *wal, struct wal_linker *linker)
 
     enum wal_seal_result result = seal_locked(wal, linker);
     lock_release(&wal->seal_lock);
+    if (result == WAL_SEAL_SUBMITTED)
+        wal_tail_wake(wal);
     return result;
 }
 
@@ -498,6 +503,8 @@ void keel_wal_promise(struct keel_wal *wal)
         lock_release(&wal->seal_lock);
     }
     wal_credit_release(wal, WAL_BLOCK);
+    if (submitted)
+        wal_tail_wake(wal);
     if (submitted)
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
 }

@@ -142,6 +142,7 @@ static void wal_free(struct keel_wal *wal)
     mem_free(wal->fifos);
     mem_free(wal->batches);
     mem_free(wal->frames);
+    lock_fini(&wal->tail_lock);
     lock_fini(&wal->hold_lock);
     lock_fini(&wal->done_lock);
     lock_fini(&wal->seal_lock);
@@ -159,6 +160,7 @@ static struct keel_wal *wal_new(struct keel_device *device, const struct keel_wa
     lock_init(&wal->seal_lock, LOCK_WAL_SEAL);
     lock_init(&wal->done_lock, LOCK_LEAF);
     lock_init(&wal->hold_lock, LOCK_LEAF);
+    lock_init(&wal->tail_lock, LOCK_LEAF);
     wal->device = device;
     wal->arena = options->arena;
     wal->frame_count = options->buffer_bytes / WAL_BLOCK;

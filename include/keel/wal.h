@@ -151,9 +151,22 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_reader_open(struct keel_ctx *ctx, struc
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_reader_next(struct keel_wal_reader *reader,
                                                      struct keel_wal_entry *ret);
+/*
+ * Following a log in use: after keel_wal_reader_next has returned 0, wait until more is durable
+ * than the reader has seen, and let it go on. 1: there is more, though perhaps no whole group yet.
+ *   timeout_ns != 0  blocks so long (-1: as long as it takes), driving the log's context (I6)
+ *   timeout_ns 0     for event loops, in the thread of ctx: KEEL_PENDING, and when there is more,
+ *                    keel_ctx_poll of ctx returns and its keel_ctx_fd is readable; then call it
+ * again Whoever follows should hold the log (keel_wal_hold) and move the holder along; without one,
+ * a reader that is too slow gets KEEL_EGONE. KEEL_PENDING: the time is up; KEEL_EPOISON: all that
+ * was durable is read, and no more will be; KEEL_EBUSY: nothing will come (the log is not started;
+ * in a simulation, nobody else is there); or the reader's own final error.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_reader_wait(struct keel_wal_reader *reader,
+                                                     int64_t timeout_ns);
 /* More about the last error. Lent until close. */
 KEEL_PUBLIC const struct keel_err_info *keel_wal_reader_info(const struct keel_wal_reader *reader);
-/* Waits for reads under way. Before the log or ctx is closed. */
+/* Waits for reads under way. Before the log or ctx is closed. In the thread of ctx. */
 KEEL_PUBLIC void keel_wal_reader_close(struct keel_wal_reader *reader);
 
 /* Make the new epoch durable, settle the sync method (measured, once per device, with a few
