@@ -167,6 +167,7 @@ static void fill_holders(struct keel_store *store, const struct keel_wal_stats *
         set(row, KEEL_STAT_holder_lsn, holder->lsn);
         set(row, KEEL_STAT_holder_behind_bytes, holder->behind_bytes);
         set(row, KEEL_STAT_holder_cap_bytes, holder->cap_bytes);
+        set(row, KEEL_STAT_holder_failures, holder->failures);
         set(row, KEEL_STAT_holder_broken, holder->broken);
     }
     set_rows(&store->stats, KEEL_STATS_holder, wal->holder_count);

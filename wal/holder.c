@@ -260,6 +260,8 @@ void wal_hold_stats(struct keel_wal *wal, struct keel_wal_stats *ret)
         stats->cap_bytes = holder->cap_bytes;
         stats->beyond = holder->beyond;
         stats->broken = holder->broken;
+        stats->failures = holder->failures;
+        stats->error = holder->error;
         stats->behind_bytes = ret->tail_lsn > holder->lsn ? ret->tail_lsn - holder->lsn : 0;
     }
     lock_release(&wal->hold_lock);

@@ -83,6 +83,8 @@ struct keel_wal_holder {
     keel_lsn lsn;
     uint64_t cap_bytes;
     enum keel_wal_beyond beyond;
+    uint64_t failures; /* of the archive's hook */
+    int error;         /* of its last call */
 };
 
 struct keel_wal {

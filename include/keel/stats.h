@@ -83,6 +83,7 @@ X(log,   commits,                COUNTER, "waits for durability that were answer
 X(holder, lsn,                   GAUGE,   "it needs the log from here on") \
 X(holder, behind_bytes,          GAUGE,   "so far behind the tail") \
 X(holder, cap_bytes,             GAUGE,   "and so far at most; 0: the ring") \
+X(holder, failures,              COUNTER, "of an archive: its hook failed") \
 X(holder, broken,                GAUGE,   "1: it got further behind, and holds nothing any more") \
 X(cache, frames,                 GAUGE,   "page frames") \
 X(cache, frames_max,             GAUGE,   "as many as resizing can reach") \

@@ -324,6 +324,8 @@ struct keel_wal_holder_stats {
     uint64_t cap_bytes, behind_bytes; /* behind the tail */
     enum keel_wal_beyond beyond;
     bool broken;
+    uint64_t failures; /* of an archive's hook, ever */
+    int error;         /* what its last call returned */
 };
 
 struct keel_wal_stats {
@@ -342,6 +344,77 @@ struct keel_wal_stats {
     struct keel_wal_holder_stats holders[KEEL_WAL_HOLDERS_MAX];
 };
 KEEL_PUBLIC void keel_wal_stats(struct keel_wal *wal, struct keel_wal_stats *ret);
+/* ---------------------------------------------------------------- archive, copy, size */
+
+/* A part of the log: its groups end at or below next_lsn, where the next part begins; its last
+ * block ends at end_lsn. Lent for the call of the hook. */
+struct keel_wal_part {
+    keel_lsn begin_lsn, end_lsn, next_lsn;
+    struct keel_ctx *ctx_private;
+    struct keel_wal *wal_private;
+};
+
+struct keel_wal_archive_options {
+    uint32_t size;
+    struct keel_wal_hold_options hold; /* from hold.lsn on; its cap is the archive's */
+    uint64_t part_bytes; /* a part ends at a multiple of it: of 4096, at most half the ring; 0 = 16
+                            MiB, or an eighth of the ring if that is less */
+    /* Put the part away, durably: 0, then it is not needed here any more; else the log keeps it,
+     * and the next run hands it over again. Runs in keel_wal_archive_run; must not close the log.
+     */
+    int (*save)(void *arg, const struct keel_wal_part *part);
+    void *arg;
+};
+#define KEEL_WAL_ARCHIVE_OPTIONS_DEFAULT                                           \
+    {                                                                              \
+        .size = sizeof(struct keel_wal_archive_options),                           \
+        .hold = {.size = sizeof(struct keel_wal_hold_options), .name = "archive"}, \
+    }
+
+struct keel_wal_archive;
+/* Hold the log for an archive, which has everything below hold.lsn: next_lsn of its last part.
+ * Before or after start. Errors of keel_wal_hold, KEEL_EOPTION, -ENOMEM. */
+KEEL_PUBLIC KEEL_MUST_CHECK int
+keel_wal_archive_open(struct keel_wal *wal, const struct keel_wal_archive_options *options,
+                      struct keel_wal_archive **ret);
+/* Hand over each part that is finished, or with `all` also the one that is not. Every record is
+ * read and checked before. How many were put away; or what the hook returned, KEEL_EGONE (the
+ * holder was broken), or an error of keel_wal_reader_next. Blocks; one thread at a time, that of
+ * ctx. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_archive_run(struct keel_ctx *ctx,
+                                                     struct keel_wal_archive *archive, bool all);
+/* Holds nothing any more. Before the log is closed. */
+KEEL_PUBLIC void keel_wal_archive_close(struct keel_wal_archive *archive);
+/* For the hook: write the part to a new file, durably: its blocks as they are, in a log of its own
+ * that was closed in order (docs/format/wal.md), so that every reader of logs reads it. On failure
+ * there is no file. -EEXIST, KEEL_ENOSPACE, KEEL_ECORRUPT, KEEL_EREAD, -errno. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_part_write(const struct keel_wal_part *part,
+                                                    const char *path, struct keel_err_info *info);
+
+/*
+ * A copy of the log, from its redo LSN to what is durable while this runs (*ret_end, which may be
+ * NULL; at least what was durable at the call): a new file of `bytes` (0: the size of this one)
+ * that recovers to exactly that. Of a log in use, beside its writers, which are held at most by log
+ * space; or offline, as far as recovery found it. On failure there is no file. Blocks; one copy at
+ * a time. KEEL_EINUSE (another copy), KEEL_ERANGE (does not fit into bytes: info->want),
+ * KEEL_EOPTION, -EEXIST, KEEL_ENOSPACE, KEEL_ECORRUPT, KEEL_EREAD, -errno.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_copy(struct keel_ctx *ctx, struct keel_wal *wal,
+                                              const char *path, uint64_t bytes,
+                                              struct keel_err_info *info, keel_lsn *ret_end);
+
+/*
+ * Give the log in a file another size, smaller or larger; nobody has it open (KEEL_EINUSE). A copy
+ * of that size, path with ".resize" behind it, is written beside it and takes its name: whenever
+ * power fails, there is the old log or the new one, whole. Needs room for both. bytes: multiple of
+ * 4096, from KEEL_WAL_BYTES_MIN. options: of keel_wal_open. Blocks. Errors of keel_wal_open and
+ * keel_wal_copy; KEEL_ENOTSUP: not a file.
+ */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_resize(struct keel_ctx *ctx, const char *path,
+                                                uint64_t bytes,
+                                                const struct keel_wal_options *options,
+                                                struct keel_err_info *info);
+
 /* The context the log runs on (path, counters). Lent until close. */
 KEEL_PUBLIC struct keel_ctx *keel_wal_ctx(struct keel_wal *wal);
 

@@ -3,7 +3,8 @@
  * own thread, one is in an event loop. Both hold the log (W5): each record comes once, in the order
  * of its writer, with the right bytes, and the writers wait when the followers are slow. One writer
  * commits asynchronously and never polls, so only who waits drives its writes (I6). Then the poison
- * of the log ends the followers too. For ThreadSanitizer.
+ * of the log ends the followers too. Meanwhile copies of the log are made and recovered. For
+ * ThreadSanitizer.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -194,6 +195,52 @@ static void *follower_run(void *arg)
     return NULL;
 }
 
+/* ---------------------------------------------------------------- copies */
+
+struct seen {
+    uint32_t last[WRITERS];
+    uint32_t records;
+};
+
+static int see(void *arg, const struct keel_wal_entry *entry)
+{
+    struct seen *seen = arg;
+    struct record record;
+
+    CHECK(entry->len == sizeof(record));
+    memcpy(&record, entry->data, sizeof(record));
+    CHECK(record.writer < WRITERS);
+    CHECK(seen->last[record.writer] == 0 || record.number == seen->last[record.writer] + 1);
+    seen->last[record.writer] = record.number;
+    seen->records++;
+    for (uint32_t i = 0; i < LEN; i++)
+        CHECK(record.bytes[i] == byte_of(&record, i));
+    return 0;
+}
+
+/* A copy beside the writers: it recovers, to at least what was durable before, without a gap. */
+static uint32_t copy_once(const char *path)
+{
+    struct keel_device_options device_options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    struct keel_wal_options options = KEEL_WAL_OPTIONS_DEFAULT;
+    struct keel_device *device;
+    struct keel_wal *copy;
+    struct seen seen = {0};
+    keel_lsn durable = keel_wal_durable(wal), end;
+
+    CHECK(keel_wal_copy(main_ctx, wal, path, 0, NULL, &end) == 0);
+    CHECK(end >= durable);
+    CHECK(keel_device_open(main_ctx, path, &device_options, NULL, &device) == 0);
+    options.read_only = true;
+    CHECK(keel_wal_open(main_ctx, device, &options, NULL, &copy) == 0);
+    CHECK(keel_wal_report(copy)->end_lsn == end && keel_wal_report(copy)->clean);
+    CHECK(keel_wal_replay(main_ctx, copy, 0, see, &seen) == 0);
+    CHECK(keel_wal_close(main_ctx, copy) == 0);
+    keel_device_close(device);
+    CHECK(keel_path_unlink(main_ctx, path) == 0);
+    return seen.records;
+}
+
 /* ---------------------------------------------------------------- program */
 
 static void hold(struct follower *follower, const char *name)
@@ -207,7 +254,7 @@ static void hold(struct follower *follower, const char *name)
     CHECK(keel_wal_hold(wal, &options, &follower->holder) == 0);
 }
 
-static void storm(void)
+static void storm(const char *copy_path)
 {
     pthread_t threads[WRITERS + FOLLOWERS];
     struct follower followers[FOLLOWERS] = {{.blocks = true}, {.blocks = false}};
@@ -219,15 +266,16 @@ static void storm(void)
         CHECK(pthread_create(&threads[WRITERS + i], NULL, follower_run, &followers[i]) == 0);
     for (uint32_t i = 0; i < WRITERS; i++)
         CHECK(pthread_create(&threads[i], NULL, writer, (void *)(uintptr_t)i) == 0);
+    uint32_t copies = 0, copied = 0;
+    for (; atomic_load(&caught_up) < FOLLOWERS; copies++)
+        copied += copy_once(copy_path);
     for (uint32_t i = 0; i < WRITERS; i++)
         pthread_join(threads[i], NULL);
-    while (atomic_load(&caught_up) < FOLLOWERS)
-        sched_yield();
     keel_wal_poison(wal, -EIO);
     for (uint32_t i = 0; i < FOLLOWERS; i++)
         pthread_join(threads[WRITERS + i], NULL);
-    printf("race wal_follow: %u records to each, waits %u and %u\n", followers[0].records,
-           followers[0].waits, followers[1].waits);
+    printf("race wal_follow: %u records to each, waits %u and %u, %u copies with %u records\n",
+           followers[0].records, followers[0].waits, followers[1].waits, copies, copied);
 }
 
 static void *follow_one(void *arg)
@@ -293,7 +341,7 @@ static void run(const struct tmpdir *dir, enum keel_method method, enum keel_syn
     CHECK(keel_wal_start(main_ctx, wal) == 0);
     silent_submitter();
     CHECK(keel_wal_truncate(main_ctx, wal, keel_wal_durable(wal)) == 0);
-    storm();
+    storm(tmpdir_join(dir, "copy", path, sizeof(path)));
     CHECK(keel_wal_close(main_ctx, wal) == KEEL_EPOISON);
     keel_device_close(device);
     keel_ctx_close(main_ctx);
