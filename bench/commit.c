@@ -290,6 +290,9 @@ static uint64_t commit_bytes(const struct bench_options *options)
 static const struct bench_peer peers[] = {
     {"fio", peer_fio_commit},
     {"rocksdb", peer_rocksdb_commit},
+    {"wiredtiger", peer_wiredtiger_commit},
+    {"sqlite", peer_sqlite_commit},
+    {"lmdb", peer_lmdb_commit},
     {"bare", peer_bare_commit},
     {NULL, NULL},
 };

@@ -9,6 +9,10 @@
 bool peer_fio_commit(struct bench_run *run, struct bench_series *series);
 bool peer_rocksdb_commit(struct bench_run *run, struct bench_series *series);
 bool peer_bare_commit(struct bench_run *run, struct bench_series *series);
+/* Programs of their own: bench/peer_program.c. */
+bool peer_wiredtiger_commit(struct bench_run *run, struct bench_series *series);
+bool peer_sqlite_commit(struct bench_run *run, struct bench_series *series);
+bool peer_lmdb_commit(struct bench_run *run, struct bench_series *series);
 
 /* What these peers need of a run. */
 struct peer_job {

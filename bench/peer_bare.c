@@ -1,78 +1,95 @@
 /*
- * The bare peer: group commit without an engine. No pages, no transactions, no recovery: threads
- * copy a record with header and checksum into a buffer under a mutex; one of them becomes leader,
- * turns what is there into 4 KiB blocks with checksums, writes and syncs them with one system call
- * pair, and wakes the rest. One write in flight. What keel does beside this is the price of the
- * engine.
+ * The bare peer: the best group commit we know, without an engine. No pages, no transactions, no
+ * recovery, one write in flight, one mutex. What keel does beside this is the price of the engine.
  *
- * The leader first lets as many come as had come last time, for at most GATHER_NS: without that,
- * batches alternate between one and all.
+ *   commit    copy the record, with header and checksum, into the open buffer; then lead or follow
+ *   lead      close the buffer, make 4 KiB blocks with checksums of it, write and sync them with
+ *             one system call (two where the disk wants a flush), wake everybody with one more
+ *   follow    sleep until a leader is through
+ *
+ * The gather is keel's (docs/adr/0028): those who were answered are expected back, the last of
+ * them to come leads, and the first to come sleeps for at most a sixth of what a write has taken
+ * lately, in case some do not come.
+ *
+ * Progress: who sleeps without a limit sees a leader or a gatherer at work under the mutex, and
+ * each of those wakes everybody or hands over; a gatherer sleeps with a limit.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/hist.h"
+#include "base/lock.h"
 #include "base/mem.h"
+#include "bench/lib/crew.h"
 #include "bench/peer.h"
 
 #define FILE_BYTES    (64ull << 20)
 #define BUFFER_BYTES  (256u * 1024)
 #define BLOCK_BYTES   4096u
 #define BLOCK_HEADER  32u
+#define BLOCK_PAYLOAD (BLOCK_BYTES - BLOCK_HEADER)
 #define RECORD_HEADER 16u
-#define GATHER_NS     30000
-#define WARM_NS       (200 * 1000 * 1000)
+#define GATHER_SHARE  6
+#define GATHER_NS_MIN 10000
 
 struct bare {
+    /* constant */
     int fd;
     enum keel_sync_method sync;
     uint32_t record_bytes;
-    _Atomic int stop;
+    struct bare_thread *threads;
+    uint32_t thread_count;
+
+    _Atomic uint64_t durable; /* commits */
+    _Atomic int error;
+    _Atomic uint32_t woken; /* futex: a leader is through */
 
     pthread_mutex_t mutex;
-    pthread_cond_t durable_moved;
     /* under mutex */
-    bool writing;
-    int error;
-    uint32_t waiting, waiting_last; /* commits in the open buffer, in the last batch */
-    uint64_t appended, durable;     /* commits */
-    uint64_t offset;                /* of the next block in the file */
-    uint32_t fill;                  /* bytes in the open buffer */
-    unsigned char *open;            /* payload as it comes */
+    bool writing, gathering;
+    uint64_t appended;   /* commits in a buffer, ever */
+    uint64_t goal;       /* so many, and nobody else is expected */
+    uint64_t last_batch; /* commits */
+    int64_t write_ns;    /* lately */
+    uint32_t fill;       /* bytes in the open buffer */
+    unsigned char *open; /* payload as it comes */
     /* the leader's */
+    uint64_t offset; /* of the next block in the file */
     unsigned char *closed, *blocks;
+
+    struct bench_crew crew;
 };
 
 struct bare_thread {
     struct bare *bare;
     pthread_t id;
     _Atomic uint64_t ops;
-    _Atomic int measured;
     struct hist hist;
 };
+
+/* ---------------------------------------------------------------- leading */
 
 /* Blocks out of payload. Returns bytes to write. */
 static uint32_t make_blocks(struct bare *bare, uint32_t fill)
 {
-    uint32_t payload = BLOCK_BYTES - BLOCK_HEADER, bytes = 0;
-    for (uint32_t at = 0; at < fill; at += payload) {
-        uint32_t used = fill - at < payload ? fill - at : payload;
+    uint32_t bytes = 0;
+
+    for (uint32_t at = 0; at < fill; at += BLOCK_PAYLOAD) {
+        uint32_t used = fill - at < BLOCK_PAYLOAD ? fill - at : BLOCK_PAYLOAD;
         unsigned char *block = bare->blocks + bytes;
+
         memset(block, 0, BLOCK_HEADER);
         memcpy(block + BLOCK_HEADER, bare->closed + at, used);
-        memset(block + BLOCK_HEADER + used, 0, payload - used);
+        memset(block + BLOCK_HEADER + used, 0, BLOCK_PAYLOAD - used);
         uint32_t crc = crc32c(0, block, BLOCK_BYTES);
         memcpy(block, &crc, sizeof(crc));
         bytes += BLOCK_BYTES;
@@ -82,10 +99,11 @@ static uint32_t make_blocks(struct bare *bare, uint32_t fill)
 
 static int write_blocks(struct bare *bare, uint32_t bytes)
 {
-    if (bare->offset + bytes > FILE_BYTES)
-        bare->offset = 0;
     struct iovec part = {.iov_base = bare->blocks, .iov_len = bytes};
     int flags = bare->sync == KEEL_SYNC_DSYNC ? RWF_DSYNC : 0;
+
+    if (bare->offset + bytes > FILE_BYTES)
+        bare->offset = 0;
     ssize_t len = pwritev2(bare->fd, &part, 1, (off_t)bare->offset, flags);
     if (len != (ssize_t)bytes)
         return len < 0 ? errno : EIO;
@@ -95,183 +113,187 @@ static int write_blocks(struct bare *bare, uint32_t bytes)
     return fdatasync(bare->fd) ? errno : 0;
 }
 
-/* Under the mutex; leaves it meanwhile. Only one leader at a time, so `closed`, `blocks` and
- * `offset` are its own. */
+/* Under the mutex; leaves it meanwhile. `writing` keeps others out. */
 static void lead(struct bare *bare)
 {
-    bare->writing = true;
-    if (bare->waiting_last > 1) {
-        uint64_t deadline = clock_now_ns() + GATHER_NS;
-        while (bare->waiting < bare->waiting_last && clock_now_ns() < deadline) {
-            pthread_mutex_unlock(&bare->mutex);
-            sched_yield();
-            pthread_mutex_lock(&bare->mutex);
-        }
-    }
     unsigned char *swap = bare->closed;
-    bare->closed = bare->open;
-    bare->open = swap;
     uint32_t fill = bare->fill;
     uint64_t end = bare->appended;
-    bare->waiting_last = bare->waiting;
-    bare->waiting = 0;
+
+    KEEL_ASSERT(!bare->writing);
+    bare->writing = true;
+    bare->gathering = false;
+    bare->closed = bare->open;
+    bare->open = swap;
+    bare->last_batch = end - atomic_load(&bare->durable);
     bare->fill = 0;
     pthread_mutex_unlock(&bare->mutex);
 
+    uint64_t begin = clock_now_ns();
     int error = write_blocks(bare, make_blocks(bare, fill));
+    int64_t took = (int64_t)(clock_now_ns() - begin);
 
     pthread_mutex_lock(&bare->mutex);
     bare->writing = false;
-    bare->error = bare->error ? bare->error : error;
-    bare->durable = end;
-    pthread_cond_broadcast(&bare->durable_moved);
+    bare->write_ns += (took - bare->write_ns) / 8;
+    bare->goal = bare->appended + bare->last_batch;
+    if (error)
+        atomic_store(&bare->error, error);
+    else
+        atomic_store(&bare->durable, end);
+    atomic_fetch_add(&bare->woken, 1);
+    futex_wake(&bare->woken, INT32_MAX);
+}
+
+/* ---------------------------------------------------------------- a commit */
+
+static bool answered(const struct bare *bare, uint64_t mine)
+{
+    return atomic_load(&bare->durable) >= mine || atomic_load(&bare->error) != 0;
+}
+
+/* Sleep until a leader is through, or for so long; under the mutex, which is left meanwhile. */
+static void sleep_on(struct bare *bare, uint64_t mine, int64_t timeout_ns)
+{
+    uint32_t seen = atomic_load(&bare->woken);
+
+    pthread_mutex_unlock(&bare->mutex);
+    while (!answered(bare, mine) && futex_wait(&bare->woken, seen, timeout_ns) == 0 &&
+           atomic_load(&bare->woken) == seen)
+        ;
+}
+
+/* Wait for commit number `mine`; the mutex is held, and is free at the end. */
+static void wait_for(struct bare *bare, uint64_t mine)
+{
+    while (!answered(bare, mine)) {
+        if (!bare->writing && bare->appended >= bare->goal) {
+            lead(bare);
+            continue;
+        }
+        if (bare->writing || bare->gathering) {
+            sleep_on(bare, mine, -1);
+        } else {
+            int64_t ns = bare->write_ns / GATHER_SHARE;
+
+            bare->gathering = true;
+            sleep_on(bare, mine, ns > GATHER_NS_MIN ? ns : GATHER_NS_MIN);
+            pthread_mutex_lock(&bare->mutex);
+            if (bare->gathering) /* nobody has led since: those who are missing do not come */
+                lead(bare);
+            pthread_mutex_unlock(&bare->mutex);
+        }
+        if (answered(bare, mine))
+            return;
+        pthread_mutex_lock(&bare->mutex);
+    }
+    pthread_mutex_unlock(&bare->mutex);
 }
 
 static int commit(struct bare *bare, const unsigned char *record)
 {
     uint32_t bytes = (RECORD_HEADER + bare->record_bytes + 7) & ~7u;
     uint32_t crc = crc32c(0, record, bare->record_bytes);
+
     pthread_mutex_lock(&bare->mutex);
-    while (bare->fill + bytes > BUFFER_BYTES && !bare->error) {
-        if (bare->writing)
-            pthread_cond_wait(&bare->durable_moved, &bare->mutex);
-        else
-            lead(bare);
-    }
+    KEEL_ASSERT(bare->fill + bytes <= BUFFER_BYTES); /* one record of each thread at most */
     unsigned char *at = bare->open + bare->fill;
     memset(at, 0, RECORD_HEADER);
     memcpy(at, &crc, sizeof(crc));
     memcpy(at + RECORD_HEADER, record, bare->record_bytes);
     bare->fill += bytes;
-    bare->waiting++;
-    uint64_t mine = ++bare->appended;
-    while (bare->durable < mine && !bare->error) {
-        if (bare->writing)
-            pthread_cond_wait(&bare->durable_moved, &bare->mutex);
-        else
-            lead(bare);
-    }
-    int error = bare->error;
-    pthread_mutex_unlock(&bare->mutex);
-    return error;
+    wait_for(bare, ++bare->appended);
+    return atomic_load(&bare->error);
 }
+
+/* ---------------------------------------------------------------- one round */
 
 static void *thread_main(void *arg)
 {
     struct bare_thread *thread = arg;
     struct bare *bare = thread->bare;
     unsigned char *record = mem_alloc(bare->record_bytes);
-    while (record && !atomic_load(&bare->stop)) {
-        bool measured = atomic_load(&thread->measured);
+    int rc = record ? 0 : -ENOMEM;
+
+    bench_crew_begin(&bare->crew);
+    while (rc == 0 && bench_crew_running(&bare->crew)) {
+        bool measured = bench_crew_measuring(&bare->crew);
         uint64_t begin = clock_now_ns();
+
         record[0]++;
-        if (commit(bare, record))
-            break;
-        if (measured)
+        rc = -commit(bare, record);
+        if (rc == 0 && measured)
             hist_record(&thread->hist, clock_now_ns() - begin);
-        atomic_fetch_add(&thread->ops, 1);
+        atomic_fetch_add_explicit(&thread->ops, 1, memory_order_relaxed);
     }
+    bench_crew_end(&bare->crew, rc);
     mem_free(record);
     return NULL;
 }
 
-static uint64_t ops_of(struct bare_thread *threads, uint32_t count)
+static void take_reading(void *arg, struct bench_reading *ret)
 {
-    uint64_t ops = 0;
-    for (uint32_t i = 0; i < count; i++)
-        ops += atomic_load(&threads[i].ops);
-    return ops;
+    const struct bare *bare = arg;
+
+    for (uint32_t i = 0; i < bare->thread_count; i++)
+        ret->ops += atomic_load_explicit(&bare->threads[i].ops, memory_order_relaxed);
 }
 
-static double cpu_ns(void)
+static int run_threads(struct bare *bare, uint32_t seconds, struct bench_report *report)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e9 +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e3;
-}
-
-static void pause_ns(uint64_t ns)
-{
-    struct timespec time = {.tv_sec = (time_t)(ns / 1000000000u),
-                            .tv_nsec = (long)(ns % 1000000000u)};
-    while (nanosleep(&time, &time) && errno == EINTR)
-        ;
-}
-
-static void measure(const struct peer_job *job, struct bare_thread *threads, uint32_t count,
-                    struct bench_round *round)
-{
-    pause_ns(WARM_NS);
-    for (uint32_t i = 0; i < count; i++)
-        atomic_store(&threads[i].measured, 1);
-    uint64_t ops = ops_of(threads, count), begin = clock_now_ns();
-    double cpu = cpu_ns();
-    pause_ns(job->seconds * 1000000000ull);
-    double ns = (double)(clock_now_ns() - begin);
-    ops = ops_of(threads, count) - ops;
-    round->ops_per_s = (double)ops * 1e9 / ns;
-    round->cpu_ns_per_op = ops ? (cpu_ns() - cpu) / (double)ops : -1;
-}
-
-static int run_threads(const struct peer_job *job, struct bare *bare, struct bench_round *round)
-{
-    struct bare_thread *threads = mem_alloc(job->threads * sizeof(*threads));
-    static struct hist all;
-    uint32_t started = 0;
-    if (!threads)
-        return ENOMEM;
-    while (started < job->threads) {
-        threads[started].bare = bare;
-        hist_init(&threads[started].hist);
-        int rc = pthread_create(&threads[started].id, NULL, thread_main, &threads[started]);
-        if (rc) {
-            bare->error = rc;
-            break;
-        }
-        started++;
+    bench_crew_init(&bare->crew, bare->thread_count);
+    for (uint32_t i = 0; i < bare->thread_count; i++) {
+        bare->threads[i].bare = bare;
+        hist_init(&bare->threads[i].hist);
+        int rc = pthread_create(&bare->threads[i].id, NULL, thread_main, &bare->threads[i]);
+        KEEL_ASSERT(rc == 0); /* there is no way on without one of them */
     }
-    if (started == job->threads)
-        measure(job, threads, started, round);
-    atomic_store(&bare->stop, 1);
-    hist_init(&all);
-    for (uint32_t i = 0; i < started; i++) {
-        pthread_join(threads[i].id, NULL);
-        hist_merge(&all, &threads[i].hist);
+    bench_crew_measure(&bare->crew, seconds, report, take_reading, bare);
+    hist_init(&report->latency);
+    for (uint32_t i = 0; i < bare->thread_count; i++) {
+        pthread_join(bare->threads[i].id, NULL);
+        hist_merge(&report->latency, &bare->threads[i].hist);
     }
-    round->lat = bench_lat_of(&all);
-    mem_free(threads);
-    return bare->error;
+    report->ours.rounds[0].lat = bench_lat_of(&report->latency);
+    return bench_crew_fini(&bare->crew);
 }
 
-static int run(const struct peer_job *job, struct bench_round *round)
+static int open_file(const struct peer_job *job, int *ret)
 {
     char file[600];
-    struct bare bare = {.sync = job->sync, .record_bytes = job->record_bytes, .fd = -1};
-    uint32_t blocks = BUFFER_BYTES / (BLOCK_BYTES - BLOCK_HEADER) + 1;
+
     snprintf(file, sizeof(file), "%s/bare.data", job->folder);
-    int rc = access(file, F_OK) ? -bench_file_create(file, FILE_BYTES) : 0;
+    int rc = access(file, F_OK) ? bench_file_create(file, FILE_BYTES) : 0;
     if (rc)
-        return rc < 4096 ? rc : EIO;
+        return rc;
+    *ret = open(file, O_RDWR | O_DIRECT | O_CLOEXEC);
+    return *ret < 0 ? -errno : 0;
+}
+
+static int run(const struct peer_job *job, struct bench_report *report)
+{
+    struct bare bare = {.sync = job->sync,
+                        .record_bytes = job->record_bytes,
+                        .thread_count = job->threads,
+                        .fd = -1};
+    uint32_t blocks = BUFFER_BYTES / BLOCK_PAYLOAD + 1;
 
     pthread_mutex_init(&bare.mutex, NULL);
-    pthread_cond_init(&bare.durable_moved, NULL);
+    bare.threads = mem_alloc(job->threads * sizeof(*bare.threads));
     bare.open = mem_alloc(BUFFER_BYTES);
     bare.closed = mem_alloc(BUFFER_BYTES);
     bare.blocks = mem_alloc_aligned(BLOCK_BYTES, (size_t)blocks * BLOCK_BYTES);
-    bare.fd = open(file, O_RDWR | O_DIRECT | O_CLOEXEC);
-    if (!bare.open || !bare.closed || !bare.blocks)
-        rc = ENOMEM;
-    else if (bare.fd < 0)
-        rc = errno;
-    else
-        rc = run_threads(job, &bare, round);
+    int rc = -ENOMEM;
+    if (bare.threads && bare.open && bare.closed && bare.blocks)
+        rc = open_file(job, &bare.fd);
+    if (rc == 0)
+        rc = run_threads(&bare, job->seconds, report);
     if (bare.fd >= 0)
         close(bare.fd);
+    mem_free(bare.threads);
     mem_free(bare.open);
     mem_free(bare.closed);
     mem_free(bare.blocks);
-    pthread_cond_destroy(&bare.durable_moved);
     pthread_mutex_destroy(&bare.mutex);
     return rc;
 }
@@ -279,21 +301,21 @@ static int run(const struct peer_job *job, struct bench_round *round)
 bool peer_bare_commit(struct bench_run *bench, struct bench_series *series)
 {
     struct peer_job job = peer_job_of(bench);
+    struct bench_report *report = mem_alloc(sizeof(*report));
+    uint64_t need = job.threads * ((uint64_t)job.record_bytes + RECORD_HEADER + 8);
 
     KEEL_ASSERT(series->count < BENCH_ROUNDS_MAX);
-    int error = job.record_bytes + RECORD_HEADER + 8 > BUFFER_BYTES
-                    ? E2BIG
-                    : run(&job, &series->rounds[series->count]);
-    if (error) {
-        snprintf(series->note, sizeof(series->note), "%.190s", strerror(error));
-        return false;
+    int rc = !report ? -ENOMEM : need > BUFFER_BYTES ? -E2BIG : run(&job, report);
+    if (rc == 0) {
+        series->rounds[series->count++] = report->ours.rounds[0];
+        snprintf(series->note, sizeof(series->note),
+                 "mutex, the last to come leads, pwritev2%s; no pages, no recovery",
+                 job.sync == KEEL_SYNC_DSYNC  ? " RWF_DSYNC"
+                 : job.sync == KEEL_SYNC_NONE ? ""
+                                              : " and fdatasync");
+    } else {
+        snprintf(series->note, sizeof(series->note), "%.190s", keel_err_text(rc));
     }
-    series->count++;
-    snprintf(series->note, sizeof(series->note),
-             "mutex, leader and followers, pwritev2%s, gather of %d us; no pages, no recovery",
-             job.sync == KEEL_SYNC_DSYNC  ? " RWF_DSYNC"
-             : job.sync == KEEL_SYNC_NONE ? ""
-                                          : " and fdatasync",
-             GATHER_NS / 1000);
-    return true;
+    mem_free(report);
+    return rc == 0;
 }
