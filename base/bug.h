@@ -36,6 +36,11 @@ X(NO_MERGE,      "no-merge",      "adjacent pages go one by one")
 X(HOLDER_IGNORED, "holder-ignored", "log space is given out although a holder needs it (W5)") \
 X(NO_RESERVE,     "no-reserve",     "the reserve for a checkpoint's records is kept from them too")
 
+/* Mistakes in what a commit's level promises; sim/log.c must catch them. */
+#define SEEDED_BUGS_OF_LEVELS(X) \
+X(WRITTEN_COVERED, "written-covered", "a write that syncs itself makes durable what was written without before it (W1)") \
+X(WRITTEN_EARLY,   "written-early",   "what is in the log buffer counts as written (W1)")
+
 /* Rules of the log's recovery, left out; sim/rules.c must catch them. */
 #define SEEDED_BUGS_OF_RECOVERY(X) \
 X(RULE_PROMISE,  "rule-promise",  "what a block above X promises is not looked at") \
@@ -51,6 +56,7 @@ enum seeded_bug {
 #define SEEDED_BUG_MEMBER(name, text, mistake) SEEDED_BUG_##name,
     SEEDED_BUGS(SEEDED_BUG_MEMBER) SEEDED_BUG_COUNT,
     SEEDED_BUGS_OF_SCHED(SEEDED_BUG_MEMBER) SEEDED_BUGS_OF_LOG(SEEDED_BUG_MEMBER)
+    SEEDED_BUGS_OF_LEVELS(SEEDED_BUG_MEMBER)
         SEEDED_BUGS_OF_RECOVERY(SEEDED_BUG_MEMBER) SEEDED_BUG_END
 #undef SEEDED_BUG_MEMBER
 };

@@ -1,6 +1,6 @@
 /*
  * The job `commit`: T threads, each committing small transactions on pages of its own, each
- * blocking until durable.
+ * blocking until durable (or what --durability says; the peers' commits are always durable).
  *
  * One store for all rounds, opened anew for each. The threads are a crew (bench/lib/crew.h).
  */
@@ -75,9 +75,12 @@ static int write_record(struct thread *thread, struct keel_tx *tx, uint64_t stam
  */
 static int commit_one(struct thread *thread, uint64_t stamp)
 {
+    struct keel_tx_options options = KEEL_TX_OPTIONS_DEFAULT;
+
+    options.level = thread->job->config->level;
     for (;;) {
         struct keel_tx *tx;
-        int rc = keel_tx_begin(thread->ctx, thread->job->store, NULL, &tx);
+        int rc = keel_tx_begin(thread->ctx, thread->job->store, &options, &tx);
         if (!rc) {
             rc = write_record(thread, tx, stamp);
             if (rc)
@@ -301,7 +304,8 @@ const struct bench_job bench_job_commit = {
     .name = "commit",
     .summary = "blocking writers, each commit durable before the next",
     .unit = "commit",
-    .takes = BENCH_THREADS | BENCH_RECORD | BENCH_SYNC | BENCH_METHOD | BENCH_LOG | BENCH_CACHE,
+    .takes = BENCH_THREADS | BENCH_RECORD | BENCH_SYNC | BENCH_METHOD | BENCH_LOG | BENCH_CACHE |
+             BENCH_DURABILITY,
     .defaults = {.threads = 8,
                  .record_bytes = 128,
                  .log_bytes = 256u << 20,

@@ -45,6 +45,7 @@ enum {
     BENCH_HYBRID = 1u << 15,
     BENCH_SQPOLL = 1u << 16,
     BENCH_PROFILE = 1u << 17,
+    BENCH_DURABILITY = 1u << 18,
 };
 
 enum bench_sched { BENCH_SCHED_OFF, BENCH_SCHED_STATIC, BENCH_SCHED_ADAPTIVE };
@@ -65,6 +66,7 @@ struct bench_options {
     enum keel_want iopoll, sqpoll;
     bool hybrid;
     enum keel_sync_method sync;
+    enum keel_level level;
     double zipf; /* exponent of the distribution; 0: uniform */
     enum bench_mode mode;
     enum bench_workload workload;

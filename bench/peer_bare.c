@@ -113,7 +113,7 @@ static int write_blocks(struct bare *bare, uint32_t bytes)
     return fdatasync(bare->fd) ? errno : 0;
 }
 
-/* Under the mutex; leaves it meanwhile. `writing` keeps others out. */
+/* Under the mutex; leaves it meanwhile, for writing and for waking. `writing` keeps others out. */
 static void lead(struct bare *bare)
 {
     unsigned char *swap = bare->closed;
@@ -141,8 +141,10 @@ static void lead(struct bare *bare)
         atomic_store(&bare->error, error);
     else
         atomic_store(&bare->durable, end);
+    pthread_mutex_unlock(&bare->mutex); /* which those who wake up will want */
     atomic_fetch_add(&bare->woken, 1);
     futex_wake(&bare->woken, INT32_MAX);
+    pthread_mutex_lock(&bare->mutex);
 }
 
 /* ---------------------------------------------------------------- a commit */

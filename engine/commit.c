@@ -322,6 +322,7 @@ int keel_tx_commit(struct keel_tx *tx, keel_lsn *ret_lsn)
 
     struct keel_store *store = tx->store;
     bool wait = wrote_something(tx);
+    enum keel_level level = tx->level;
     keel_lsn end;
 
     int rc = commit_append(tx, &end);
@@ -330,10 +331,10 @@ int keel_tx_commit(struct keel_tx *tx, keel_lsn *ret_lsn)
     if (checkpoint_due(store))
         checkpoint_kick(store);
     if (wait) {
-        rc = keel_wal_commit(store->wal, end);
+        rc = keel_wal_commit_level(store->wal, end, level);
         if (rc)
             return store_failed(store, rc);
-        KEEL_INV(W1, keel_wal_durable(store->wal) >= end);
+        KEEL_INV(W1, level != KEEL_LEVEL_DURABLE || keel_wal_durable(store->wal) >= end);
     }
     if (ret_lsn)
         *ret_lsn = end;
@@ -348,6 +349,7 @@ int keel_tx_commit_async(struct keel_tx *tx, struct keel_commit *commit)
     struct keel_ctx *ctx = tx->ctx;
     bool wrote = wrote_something(tx);
 
+    commit->level = tx->level;
     int rc = commit_append(tx, &commit->lsn);
     if (rc)
         return rc;

@@ -49,6 +49,8 @@ static int read_options(const struct keel_store *store, const struct keel_tx_opt
             return KEEL_EOPTION;
         memcpy(ret, options, options->size);
     }
+    if ((unsigned)ret->level > KEEL_LEVEL_NONE)
+        return KEEL_EOPTION;
     if (ret->log_bytes == 0)
         ret->log_bytes = store->config.tx_bytes;
     return ret->log_bytes > store->txs.log_max ? KEEL_ETXSIZE : 0;
@@ -74,6 +76,7 @@ int keel_tx_begin(struct keel_ctx *ctx, struct keel_store *store,
         return KEEL_EFULL;
 
     tx->nowait = given.nowait;
+    tx->level = given.level;
     tx->credit = (struct keel_wal_credit){0};
     tx->credit_bytes = 0;
     tx->need_payload = 0;

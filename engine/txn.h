@@ -64,6 +64,7 @@ struct keel_tx {
 
     /* the caller's thread only, while open */
     bool nowait;
+    enum keel_level level;
     struct keel_wal_credit credit;
     uint64_t credit_bytes;
     uint64_t need_payload; /* the most that its records can come to */

@@ -23,7 +23,8 @@ struct flags {
     int threads, seconds, rounds, depth, batch, hybrid, json;
     const char *path, *versus;
     const char *bs, *record, *cache, *data, *log; /* sizes */
-    const char *sched, *profile, *method, *iopoll, *sqpoll, *sync, *dist, *mode, *workload;
+    const char *sched, *profile, *method, *iopoll, *sqpoll, *sync, *dist, *mode, *workload,
+        *durability;
 };
 static struct flags flags = {.threads = NOT_GIVEN,
                              .seconds = NOT_GIVEN,
@@ -43,6 +44,10 @@ static const struct name wants[] = {
     {"preferred", KEEL_PREFERRED}, {"required", KEEL_REQUIRED}, {"off", KEEL_OFF}, {NULL, 0}};
 static const struct name workloads[] = {
     {"a", BENCH_YCSB_A}, {"b", BENCH_YCSB_B}, {"c", BENCH_YCSB_C}, {"f", BENCH_YCSB_F}, {NULL, 0}};
+static const struct name levels[] = {{"durable", KEEL_LEVEL_DURABLE},
+                                     {"written", KEEL_LEVEL_WRITTEN},
+                                     {"none", KEEL_LEVEL_NONE},
+                                     {NULL, 0}};
 static const struct name modes[] = {
     {"optimistic", BENCH_MODE_OPTIMISTIC}, {"shared", BENCH_MODE_SHARED}, {NULL, 0}};
 
@@ -113,12 +118,14 @@ static int take_names(struct bench_options *options)
     const char *command = options->command;
     int sched = (int)options->sched, iopoll = (int)options->iopoll, mode = (int)options->mode;
     int workload = (int)options->workload, sqpoll = (int)options->sqpoll;
+    int level = (int)options->level;
 
     if (take_name(command, "--sched", flags.sched, scheds, &sched) ||
         take_name(command, "--iopoll", flags.iopoll, wants, &iopoll) ||
         take_name(command, "--sqpoll", flags.sqpoll, wants, &sqpoll) ||
         take_name(command, "--mode", flags.mode, modes, &mode) ||
         take_name(command, "--workload", flags.workload, workloads, &workload) ||
+        take_name(command, "--durability", flags.durability, levels, &level) ||
         take_dist(command, &options->zipf))
         return CLI_USAGE;
     options->sched = (enum bench_sched)sched;
@@ -128,6 +135,7 @@ static int take_names(struct bench_options *options)
     options->mode = (enum bench_mode)mode;
     options->workload = (enum bench_workload)workload;
     options->profile = flags.profile;
+    options->level = (enum keel_level)level;
     if (flags.sync && !path_sync_parse(flags.sync, &options->sync))
         return cli_usage(command, "--sync: there is no '%s'; see --help", flags.sync);
     if (flags.method && !path_method_parse(flags.method, &options->method))
@@ -258,6 +266,9 @@ static const struct {
      {"mode", 0, POPT_ARG_STRING, &flags.mode, 0, "optimistic, shared (optimistic)", "MODE"}},
     {BENCH_WORKLOAD,
      {"workload", 0, POPT_ARG_STRING, &flags.workload, 0, "a, b, c, f of YCSB (a)", "W"}},
+    {BENCH_DURABILITY,
+     {"durability", 0, POPT_ARG_STRING, &flags.durability, 0,
+      "what a commit waits for: durable, written, none (durable)", "LEVEL"}},
     {0, {"vs", 0, POPT_ARG_STRING, &flags.versus, 0, "peers to run in turn", "PEER,..."}},
     {0, {"json", 0, POPT_ARG_NONE, &flags.json, 0, "one JSON object on stdout", NULL}},
 };

@@ -111,6 +111,7 @@ static json_t *config_json(const struct bench_job *job, const struct bench_optio
         {BENCH_SYNC, "sync", keel_wal_sync_name(options->sync)},
         {BENCH_MODE, "mode", modes[options->mode]},
         {BENCH_WORKLOAD, "workload", workloads[options->workload]},
+        {BENCH_DURABILITY, "durability", keel_level_name(options->level)},
     };
 
     json_t *config = json_pack("{s:s,s:i,s:i}", "path", options->path, "seconds",

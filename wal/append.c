@@ -118,7 +118,7 @@ static bool room_done(void *arg)
 
     if (wal_poisoned(wal) != 0 || room->number < wal_blocks_free(wal) + wal->frame_count)
         return true;
-    wal_seal(wal, NULL);
+    wal_seal(wal, NULL, KEEL_LEVEL_DURABLE);
     return false;
 }
 

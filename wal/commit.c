@@ -1,12 +1,12 @@
 /*
  * Blocking commits: one leader seals and drives, the others sleep until it is through.
  *
- *   keel_wal_commit   durable already? else claim: lead, gather or follow
+ *   commit_at         there already? else claim: lead, gather or follow
  *   gather            the first to come sleeps a moment, in case the others do not come
  *   lead              the last to come, or that first one: seal, submit and wait in one system call
  *   follow            start a further write if enough waits, then sleep
- *   give_up           the leader's LSN is durable: wake all with one call, and say how many are
- *                     expected back
+ *   give_up           the leader's LSN is where it should be: wake all with one call, and say how
+ * many are expected back
  *
  * Without company, batches of one and of all-but-one alternate: the leader is back first and takes
  * only itself along. So it is the last to come that leads. Nobody spins meanwhile: with more
@@ -40,9 +40,15 @@
 #define LEADER_LEADS  1u
 #define LEADER_GATHER 2u
 
-static bool answered(const struct keel_wal *wal, keel_lsn lsn)
+/* What a thread waits for. */
+struct wish {
+    keel_lsn lsn;
+    enum keel_level level;
+};
+
+static bool answered(const struct keel_wal *wal, const struct wish *wish)
 {
-    return wal_poisoned(wal) != 0 || wal_durable(wal) >= lsn;
+    return wal_poisoned(wal) != 0 || wal_reached(wal, wish->lsn, wish->level);
 }
 
 /* ------------------------------------------------------------- company */
@@ -98,7 +104,7 @@ static void judge_company(struct keel_wal *wal)
 
 struct lead {
     struct keel_wal *wal;
-    keel_lsn lsn;
+    const struct wish *wish;
     struct wal_linker linker;
 };
 
@@ -106,15 +112,15 @@ static bool lead_done(void *arg)
 {
     struct lead *lead = arg;
 
-    if (answered(lead->wal, lead->lsn))
+    if (answered(lead->wal, lead->wish))
         return atomic_load(&lead->linker.pending) == 0; /* pairs with batch_done() */
-    wal_seal(lead->wal, &lead->linker);
+    wal_seal(lead->wal, &lead->linker, lead->wish->level);
     return false;
 }
 
-static void lead_commit(struct keel_wal *wal, keel_lsn lsn)
+static void lead_commit(struct keel_wal *wal, const struct wish *wish)
 {
-    struct lead lead = {.wal = wal, .lsn = lsn};
+    struct lead lead = {.wal = wal, .wish = wish};
 
     judge_company(wal);
     while (!lead_done(&lead)) {
@@ -123,7 +129,7 @@ static void lead_commit(struct keel_wal *wal, keel_lsn lsn)
             sched_yield();
     }
     /* A completion that we reaped may have queued the next flush, and nobody else may be here. */
-    if (wal->sync == KEEL_SYNC_FLUSH && atomic_load(&wal->pending_ios) > 0)
+    if (atomic_load(&wal->sync_busy))
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
 }
 
@@ -138,25 +144,25 @@ static void give_up(struct keel_wal *wal)
 }
 
 /* Sleep until somebody gives up the lead, or for so long; negative: without a limit. */
-static void sleep_on(struct keel_wal *wal, keel_lsn lsn, int64_t timeout_ns)
+static void sleep_on(struct keel_wal *wal, const struct wish *wish, int64_t timeout_ns)
 {
     atomic_fetch_add(&wal->followers, 1);
     uint32_t seq = atomic_load(&wal->commit_seq);
-    if (!answered(wal, lsn) && atomic_load(&wal->leader) != LEADER_NONE)
+    if (!answered(wal, wish) && atomic_load(&wal->leader) != LEADER_NONE)
         keel_ignore(futex_wait(&wal->commit_seq, seq, timeout_ns), "looks again in any case");
     atomic_fetch_sub(&wal->followers, 1);
 }
 
-static void follow(struct keel_wal *wal, keel_lsn lsn)
+static void follow(struct keel_wal *wal, const struct wish *wish)
 {
     /* With nothing in flight the leader is just sealing, or leaving: not to be forestalled. */
-    if (!wal_idle(wal) && wal_seal(wal, NULL) == WAL_SEAL_SUBMITTED)
+    if (!wal_idle(wal) && wal_seal(wal, NULL, wish->level) == WAL_SEAL_SUBMITTED)
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
-    sleep_on(wal, lsn, -1);
+    sleep_on(wal, wish, -1);
 }
 
 /* Become the leader if that may be now. False: looked around, and slept. */
-static bool claim(struct keel_wal *wal, keel_lsn lsn)
+static bool claim(struct keel_wal *wal, const struct wish *wish)
 {
     bool complete = company_complete(wal);
     uint32_t number = atomic_fetch_add_explicit(&wal->gathers, !complete, memory_order_relaxed);
@@ -166,53 +172,78 @@ static bool claim(struct keel_wal *wal, keel_lsn lsn)
     if (atomic_compare_exchange_strong(&wal->leader, &now, complete ? LEADER_LEADS : gather)) {
         if (complete)
             return true;
-        sleep_on(wal, lsn, gather_ns(wal));
+        sleep_on(wal, wish, gather_ns(wal));
         /* Unless another took the lead, it is ours, and be it only to give it up. */
         return atomic_compare_exchange_strong(&wal->leader, &gather, LEADER_LEADS);
     }
     if (complete && now >= LEADER_GATHER &&
         atomic_compare_exchange_strong(&wal->leader, &now, LEADER_LEADS))
         return true;
-    follow(wal, lsn);
+    follow(wal, wish);
     return false;
 }
 
-int keel_wal_commit(struct keel_wal *wal, keel_lsn lsn)
+int keel_wal_commit_level(struct keel_wal *wal, keel_lsn lsn, enum keel_level level)
 {
+    const struct wish wish = {lsn, level};
     bool waited = false;
 
+    if ((unsigned)level > KEEL_LEVEL_NONE)
+        return KEEL_EOPTION;
     if (lsn > keel_wal_tail(wal))
         return KEEL_ERANGE;
-    if (!answered(wal, lsn)) {
+    if (!answered(wal, &wish)) {
         atomic_fetch_add(&wal->arrived, 1); /* pairs with company_complete() */
         waited = true;
     }
-    while (!answered(wal, lsn)) {
-        if (!claim(wal, lsn))
+    while (!answered(wal, &wish)) {
+        if (!claim(wal, &wish))
             continue;
-        lead_commit(wal, lsn);
+        lead_commit(wal, &wish);
         give_up(wal);
     }
 
     if (wal_poisoned(wal) != 0)
         return KEEL_EPOISON;
-    KEEL_INV(W1, wal_durable(wal) >= lsn);
+    KEEL_INV(W1, wal_reached(wal, lsn, level));
     if (waited)
         atomic_fetch_add_explicit(&wal->stat_commits, 1, memory_order_relaxed);
     return 0;
+}
+
+int keel_wal_commit(struct keel_wal *wal, keel_lsn lsn)
+{
+    return keel_wal_commit_level(wal, lsn, KEEL_LEVEL_DURABLE);
+}
+
+const char *keel_level_name(enum keel_level level)
+{
+    static const char *const names[] = {
+        [KEEL_LEVEL_DURABLE] = "durable",
+        [KEEL_LEVEL_WRITTEN] = "written",
+        [KEEL_LEVEL_NONE] = "none",
+    };
+
+    return (unsigned)level < sizeof(names) / sizeof(names[0]) ? names[level] : "?";
 }
 
 void keel_wal_kick(struct keel_wal *wal)
 {
     /* Reaps as well: nobody else may be looking, and a completion may be what the next write needs.
      */
-    if (wal_seal(wal, NULL) == WAL_SEAL_SUBMITTED || atomic_load(&wal->pending_ios) > 0)
+    if (wal_seal(wal, NULL, KEEL_LEVEL_DURABLE) == WAL_SEAL_SUBMITTED ||
+        atomic_load(&wal->pending_ios) > 0)
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
 }
 
 keel_lsn keel_wal_durable(const struct keel_wal *wal)
 {
     return wal_durable(wal);
+}
+
+keel_lsn keel_wal_written(const struct keel_wal *wal)
+{
+    return wal_written(wal);
 }
 
 int keel_wal_poisoned(const struct keel_wal *wal)

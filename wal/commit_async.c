@@ -10,11 +10,11 @@
  * `wakers`, looks again whether the context is still bound, wakes it, leaves; unbinding clears the
  * binding and then waits until nobody is announced. Both sides are sequentially consistent.
  *
- * Progress: a commit at the head is either below durable (then somebody wakes its context: the
+ * Progress: a commit at the head is either reached (then somebody wakes its context: the
  * completion, or the owner who pushed it and looks again), or below what is in flight (then a
  * completion will come, and the poller makes keel_ctx_poll wait for the log's context), or not yet
- * sealed: then fifo_poll seals it, or, while another write is in flight, that write's completion
- * wakes one context that has such a commit.
+ * sealed, or written and not yet flushed: then fifo_poll starts that, or, while something else is
+ * in flight, its completion wakes one context that has such a commit.
  *
  * Invariants: W1, W2 (LSN order within a context), W4.
  */
@@ -84,8 +84,19 @@ static void fifo_free(struct wal_fifo *fifo)
 static bool fifo_answerable(const struct wal_fifo *fifo)
 {
     keel_lsn head = atomic_load(&fifo->head_lsn);
+    /* Of another head than the LSN at worst; then the owner, who stored both, looks after us. */
+    enum keel_level level = (enum keel_level)atomic_load(&fifo->head_level);
 
-    return head != KEEL_LSN_MAX && (wal_poisoned(fifo->wal) != 0 || wal_durable(fifo->wal) >= head);
+    return head != KEEL_LSN_MAX &&
+           (wal_poisoned(fifo->wal) != 0 || wal_reached(fifo->wal, head, level));
+}
+
+/* Owner thread: tell completions what the oldest commit waits for. */
+static void fifo_show_head(struct wal_fifo *fifo)
+{
+    if (fifo->head)
+        atomic_store(&fifo->head_level, (uint32_t)fifo->head->level);
+    atomic_store(&fifo->head_lsn, fifo->head ? fifo->head->lsn : KEEL_LSN_MAX);
 }
 
 static void fifo_wake(struct keel_wal *wal, uint32_t at, struct keel_ctx *ctx)
@@ -101,7 +112,7 @@ static void fifo_wake(struct keel_wal *wal, uint32_t at, struct keel_ctx *ctx)
 void wal_async_wake(struct keel_wal *wal)
 {
     uint32_t high = atomic_load(&wal->fifo_high);
-    bool unwritten = wal_idle(wal); /* then somebody has to write what is not answered */
+    bool unwritten = wal_idle(wal); /* then somebody has to write or flush what is not answered */
 
     for (uint32_t at = 0; at < high; at++) {
         struct keel_ctx *ctx = atomic_load(&wal->fifo_ctx[at]);
@@ -123,14 +134,16 @@ static int fifo_answer(struct wal_fifo *fifo, unsigned max)
 {
     struct keel_wal *wal = fifo->wal;
     int32_t res = wal_poisoned(wal) != 0 ? KEEL_EPOISON : 0;
-    keel_lsn durable = wal_durable(wal);
+    const struct keel_commit *last = fifo->tail; /* what callbacks push comes in the next turn */
     unsigned count = 0;
 
-    while (fifo->head && (res != 0 || fifo->head->lsn <= durable) && (max == 0 || count < max)) {
+    for (bool more = last != NULL; more && (max == 0 || count < max);) {
         struct keel_commit *commit = fifo->head;
 
-        if (res == 0)
-            KEEL_INV(W1, wal_durable(wal) >= commit->lsn);
+        if (res == 0 && !wal_reached(wal, commit->lsn, commit->level))
+            break;
+        KEEL_INV(W1, res != 0 || wal_reached(wal, commit->lsn, commit->level));
+        more = commit != last;
         fifo->head = commit->next_private;
         if (!fifo->head)
             fifo->tail = NULL;
@@ -153,7 +166,7 @@ static int fifo_poll(struct keel_poller *poller, unsigned max)
     int count = fifo_answer(fifo, max);
     fifo->polling = false;
 
-    atomic_store(&fifo->head_lsn, fifo->head ? fifo->head->lsn : KEEL_LSN_MAX);
+    fifo_show_head(fifo);
     if (!fifo->head) {
         keel_ctx_poller_remove(atomic_load(&wal->fifo_ctx[fifo - wal->fifos]), poller);
         fifo_free(fifo);
@@ -165,9 +178,9 @@ static int fifo_poll(struct keel_poller *poller, unsigned max)
     /* Something is not answered, so something has to be in flight before this thread may sleep.
      * LATER: another thread is publishing or sealing, neither of which waits for us. */
     enum wal_seal_result sealed;
-    while ((sealed = wal_seal(wal, NULL)) == WAL_SEAL_LATER && wal_idle(wal))
+    while ((sealed = wal_seal(wal, NULL, fifo->head->level)) == WAL_SEAL_LATER && wal_idle(wal))
         sched_yield();
-    if (sealed == WAL_SEAL_SUBMITTED || wal->sync == KEEL_SYNC_FLUSH)
+    if (sealed == WAL_SEAL_SUBMITTED || atomic_load(&wal->sync_busy))
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
     /* Without a ring nothing is carried out from inside a poller: have keel_ctx_poll turn again. */
     if (sealed == WAL_SEAL_SUBMITTED && wal->ctx_is_sync)
@@ -202,6 +215,8 @@ int keel_wal_commit_async(struct keel_ctx *ctx, struct keel_wal *wal, struct kee
     struct wal_fifo *fifo = fifo_find(wal, ctx);
 
     KEEL_ASSERT(commit->done);
+    if ((unsigned)commit->level > KEEL_LEVEL_NONE)
+        return KEEL_EOPTION;
     if (commit->lsn > keel_wal_tail(wal))
         return KEEL_ERANGE;
     if (fifo && fifo->tail && commit->lsn < fifo->tail->lsn)
@@ -219,11 +234,12 @@ int keel_wal_commit_async(struct keel_ctx *ctx, struct keel_wal *wal, struct kee
     fifo->tail = commit;
 
     if (fifo->head == commit && !fifo->polling) {
-        atomic_store(&fifo->head_lsn, commit->lsn);
+        fifo_show_head(fifo);
         if (fifo_answerable(fifo)) /* the completion was before us */
             keel_ctx_wake(ctx);
     }
-    if (wal_seal(wal, NULL) == WAL_SEAL_SUBMITTED)
+    if (commit->level != KEEL_LEVEL_NONE &&
+        wal_seal(wal, NULL, commit->level) == WAL_SEAL_SUBMITTED)
         keel_ignore(keel_ctx_kick(wal->ctx), "a count");
     return 0;
 }

@@ -1,8 +1,9 @@
 /*
  * struct keel_wal, and the small things that more than one file of this folder does with it.
  *
- * Three ends move up the log, each at or behind the next:
+ * Four ends move up the log, each at or behind the next:
  *   durable  everything below is written and synced; moved by completions (seal.c), under done_lock
+ *   written  everything below was taken by the device; likewise
  *   sealed   everything below was given to the device; moved by the sealer, under seal_lock
  *   cursor   everything below is reserved; moved by appenders and, for padding, by the sealer
  * and redo <= durable is where recovery would begin.
@@ -17,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bug.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "keel/wal.h"
@@ -62,6 +64,8 @@ struct wal_batch {
     struct wal_linker *linker; /* or NULL */
     keel_lsn begin, end;
     uint64_t begun_ns;
+    bool synced;   /* durable once complete, if all before it is */
+    bool flush;    /* not synced, and somebody waits for it to be durable */
     bool complete; /* under done_lock */
 };
 
@@ -72,6 +76,7 @@ struct wal_fifo {
     struct keel_commit *head, *tail; /* owner thread of the context */
     bool polling;                    /* owner thread: its callbacks run */
     _Atomic uint64_t head_lsn;       /* KEEL_LSN_MAX while empty; read by completions */
+    _Atomic uint32_t head_level;     /* enum keel_level; stored before head_lsn */
     _Atomic uint32_t wakers;         /* completions that are about to wake the context */
 };
 
@@ -137,6 +142,7 @@ struct keel_wal {
     _Atomic uint64_t limit_lsn;  /* no block may end beyond it; moved by holder.c, never back */
     _Atomic uint64_t credit_lsn; /* no credit goes beyond it; at most limit_lsn */
     _Alignas(MEM_CACHE_LINE) _Atomic uint64_t durable_lsn;
+    _Atomic uint64_t written_lsn;
     _Atomic int32_t poison; /* first error, 0: none */
 
     /* under seal_lock; read by others */
@@ -145,17 +151,18 @@ struct keel_wal {
     _Atomic uint32_t batch_tail; /* batches submitted, ever */
     keel_lsn promised_lsn;       /* in the last block sealed */
     keel_lsn data_end_lsn;       /* end of the last block sealed that holds any record */
+    keel_lsn plain_end_lsn;      /* end of the last write that did not sync itself */
     uint64_t arrived_sealed;     /* arrivals when the last write was sealed */
     uint64_t stat_groups, stat_records, stat_payload, stat_padding, stat_blocks, stat_writes;
 
-    /* under done_lock; batch_head read by others */
+    /* under done_lock; the atomic ones read by others */
     struct lock done_lock;
     struct wal_batch *batches;   /* inflight_max of them: number n is at n % inflight_max */
-    _Atomic uint32_t batch_head; /* batches durable, ever */
-    uint32_t batch_written;      /* batches complete in a row, at or above head */
-    struct keel_io sync_io;      /* FLUSH */
-    uint32_t sync_cover;         /* batch_written when it was submitted */
-    bool sync_busy;
+    _Atomic uint32_t batch_head; /* batches complete in a row, ever: their places are free */
+    keel_lsn flush_goal;         /* below it somebody waits for what a flush has to make durable */
+    struct keel_io sync_io;      /* that flush */
+    keel_lsn sync_cover;         /* written_lsn when it was submitted */
+    _Atomic bool sync_busy;
     uint64_t stat_syncs;
     _Atomic uint32_t pending_ios; /* requests not complete; also says when wal may be freed */
 
@@ -193,6 +200,20 @@ static inline keel_lsn wal_durable(const struct keel_wal *wal)
     return atomic_load(&wal->durable_lsn);
 }
 
+static inline keel_lsn wal_written(const struct keel_wal *wal)
+{
+    /* Pairs with advance() (seal.c), as above. */
+    return atomic_load(&wal->written_lsn);
+}
+
+/* Is what lies below lsn what the level promises? */
+static inline bool wal_reached(const struct keel_wal *wal, keel_lsn lsn, enum keel_level level)
+{
+    if (level == KEEL_LEVEL_NONE || (level == KEEL_LEVEL_WRITTEN && BUG(WRITTEN_EARLY)))
+        return true;
+    return (level == KEEL_LEVEL_DURABLE ? wal_durable(wal) : wal_written(wal)) >= lsn;
+}
+
 static inline int wal_poisoned(const struct keel_wal *wal)
 {
     return atomic_load(&wal->poison);
@@ -215,9 +236,11 @@ static inline uint64_t wal_blocks_free(const struct keel_wal *wal)
     return (wal_durable(wal) - wal->base_lsn) / WAL_BLOCK;
 }
 
+/* Is no write or sync in flight? What is written may still wait for a sync. */
 static inline bool wal_idle(const struct keel_wal *wal)
 {
-    return atomic_load(&wal->batch_tail) == atomic_load(&wal->batch_head);
+    return atomic_load(&wal->batch_tail) == atomic_load(&wal->batch_head) &&
+           !atomic_load(&wal->sync_busy);
 }
 
 /* checkpoint.c: write the superblock as it stands in memory. super_lock held (or nobody else knows

@@ -3,9 +3,16 @@
  *
  *   wal_seal        somebody who waits for the log wants a write to start; one sealer at a time
  *   pad             the last, partly filled block is closed by moving the cursor to its end
- *   submit_run      headers, promises, CRCs; one write per run that is contiguous in buffer and
- * ring batch_done      any thread that reaps: a write is complete, in any order retire          the
- * durable LSN moves over the batches that are complete in a row
+ *   submit_run      headers, promises, CRCs; one write per run contiguous in buffer and ring
+ *   batch_done      any thread that reaps: a write is complete, in any order
+ *   advance         the written LSN moves over what is complete in a row, the durable one over what
+ *                   of it is synced; says whether a flush is due
+ *   flush_done      what was written when the flush was submitted is durable
+ *
+ * Two ways lead to durable: a write that syncs itself, if everything before it is durable, or a
+ * flush behind the write. The latter is for KEEL_SYNC_FLUSH, for commits of a lower level
+ * (KEEL_LEVEL_WRITTEN) and for whatever comes behind those; it starts once somebody asks for it, or
+ * when K is used up.
  *
  * What starts a write: with none in flight, anything that is published; else whole blocks, once
  * pipeline_bytes of them wait. So one writer gets one write per commit, and a stream of commits
@@ -47,11 +54,11 @@ void wal_poison(struct keel_wal *wal, int error)
 
 /* ------------------------------------------------------------- completion */
 
-/* Give the batch's part of the buffer back to appenders; done_lock held, before durable moves. */
-static void free_frames(struct keel_wal *wal, const struct wal_batch *batch)
+/* Give a part of the buffer back to appenders; done_lock held, before durable moves over it. */
+static void free_frames(struct keel_wal *wal, keel_lsn from, keel_lsn to)
 {
-    uint64_t number = (batch->begin - wal->base_lsn) / WAL_BLOCK;
-    uint64_t end = (batch->end - wal->base_lsn) / WAL_BLOCK;
+    uint64_t number = (from - wal->base_lsn) / WAL_BLOCK;
+    uint64_t end = (to - wal->base_lsn) / WAL_BLOCK;
 
     for (; number < end; number++) {
         struct wal_frame *frame = wal_frame(wal, number);
@@ -62,47 +69,64 @@ static void free_frames(struct keel_wal *wal, const struct wal_batch *batch)
     }
 }
 
-/* Everything below batch number `head` is written and synced; done_lock held. */
-static void retire(struct keel_wal *wal, uint32_t head)
+/* Everything below lsn is written and synced; done_lock held. */
+static void retire(struct keel_wal *wal, keel_lsn lsn)
 {
-    uint32_t from = atomic_load(&wal->batch_head);
     keel_lsn before = wal_durable(wal);
-    keel_lsn durable = before;
 
-    for (; from != head; from++) {
-        struct wal_batch *batch = &wal->batches[from % wal->inflight_max];
-
-        KEEL_ASSERT(batch->complete);
-        KEEL_INV(W2, BUG(REWRITE_BLOCK) || batch->begin == durable);
-        free_frames(wal, batch);
-        durable = batch->end;
-    }
-    if (durable == before)
+    KEEL_INV(W2, lsn >= before);
+    if (lsn == before)
         return;
-
     KEEL_INV(W4, wal_poisoned(wal) == 0);
-    KEEL_INV(W2, durable > before);
-    atomic_store(&wal->durable_lsn, durable); /* pairs with wal_durable() */
-    atomic_store(&wal->batch_head, head);     /* after it: a free slot means a free buffer */
-    TRACE(WAL_DURABLE, trace_id(wal), NULL, durable, durable - before, 0);
+    KEEL_INV(W2, lsn <= wal_written(wal));
+    free_frames(wal, before, lsn);
+    atomic_store(&wal->durable_lsn, lsn); /* pairs with wal_durable() */
+    TRACE(WAL_DURABLE, trace_id(wal), NULL, lsn, lsn - before, 0);
+}
+
+/* End of what was submitted; done_lock held. */
+static keel_lsn submitted_end(const struct keel_wal *wal, uint32_t tail)
+{
+    return tail > 0 ? wal->batches[(tail - 1) % wal->inflight_max].end : wal->base_lsn;
 }
 
 /* The seeded bug: what is submitted when the flush is counts as covered, whether it is complete or
  * not; done_lock held. */
-static bool flush_early(struct keel_wal *wal, uint32_t tail)
+static bool flush_early(struct keel_wal *wal)
 {
-    uint32_t head = wal->sync_cover;
+    keel_lsn end = submitted_end(wal, atomic_load(&wal->batch_tail));
+    keel_lsn covered = wal->sync_cover < wal_written(wal) ? wal->sync_cover : wal_written(wal);
 
-    if (wal->sync_busy)
+    if (atomic_load(&wal->sync_busy))
         return false;
-    if ((int32_t)(head - wal->batch_written) > 0)
-        head = wal->batch_written;
-    if ((int32_t)(head - atomic_load(&wal->batch_head)) > 0)
-        retire(wal, head);
-    if (wal->sync_cover == tail)
+    if (covered > wal_durable(wal))
+        retire(wal, covered);
+    if (wal->sync_cover == end)
         return false;
-    wal->sync_busy = true;
-    wal->sync_cover = tail;
+    wal->sync_cover = end;
+    return true;
+}
+
+/* Is a flush due, and may it start? done_lock held. It covers what is written now, so nothing that
+ * completes later counts as covered. */
+static bool flush_due(struct keel_wal *wal)
+{
+    keel_lsn durable = wal_durable(wal);
+
+    if (atomic_load(&wal->sync_busy) || wal->flush_goal <= durable || wal_written(wal) == durable)
+        return false;
+    wal->sync_cover = wal_written(wal);
+    return true;
+}
+
+/* Say so before anybody can take the log for idle; done_lock held. */
+static bool flush_begins(struct keel_wal *wal)
+{
+    bool early = BUG(FLUSH_BEFORE_REAP) && wal->sync == KEEL_SYNC_FLUSH;
+
+    if (!(early ? flush_early(wal) : flush_due(wal)))
+        return false;
+    atomic_store(&wal->sync_busy, true);
     wal->stat_syncs++;
     return true;
 }
@@ -110,30 +134,29 @@ static bool flush_early(struct keel_wal *wal, uint32_t tail)
 /* What completed moves the log on; done_lock held. True: a flush has to be submitted. */
 static bool advance(struct keel_wal *wal)
 {
-    uint32_t tail = atomic_load(&wal->batch_tail);
+    uint32_t tail = atomic_load(&wal->batch_tail), head = atomic_load(&wal->batch_head);
+    keel_lsn durable = wal_durable(wal), written = wal_written(wal);
 
     if (wal_poisoned(wal) != 0)
         return false;
 
-    while (wal->batch_written != tail) {
-        if (!wal->batches[wal->batch_written % wal->inflight_max].complete)
-            break;
-        wal->batch_written++;
-    }
-    if (wal->sync != KEEL_SYNC_FLUSH || BUG(ACK_BEFORE_SYNC)) {
-        retire(wal, wal->batch_written);
-        return false;
-    }
-    if (BUG(FLUSH_BEFORE_REAP))
-        return flush_early(wal, tail);
+    for (; head != tail; head++) {
+        const struct wal_batch *batch = &wal->batches[head % wal->inflight_max];
 
-    /* A flush covers what was complete when it was submitted, so it is cut off here. */
-    if (wal->sync_busy || wal->batch_written == atomic_load(&wal->batch_head))
-        return false;
-    wal->sync_busy = true;
-    wal->sync_cover = wal->batch_written;
-    wal->stat_syncs++;
-    return true;
+        if (!batch->complete)
+            break;
+        KEEL_INV(W2, BUG(REWRITE_BLOCK) || batch->begin == written);
+        written = batch->end;
+        if (batch->synced && (batch->begin <= durable || BUG(WRITTEN_COVERED)))
+            durable = written;
+        if (batch->flush)
+            wal->flush_goal = written;
+    }
+    atomic_store(&wal->written_lsn, written); /* pairs with wal_written() */
+    retire(wal, durable);
+    bool flush = flush_begins(wal);
+    atomic_store(&wal->batch_head, head); /* after all that: who finds the log idle finds it done */
+    return flush;
 }
 
 static void submit_flush(struct keel_wal *wal);
@@ -158,10 +181,10 @@ static void flush_done(struct keel_io *io)
         wal_poison(wal, io->res);
 
     lock_acquire(&wal->done_lock);
-    KEEL_ASSERT(wal->sync_busy);
-    wal->sync_busy = false;
-    if (wal_poisoned(wal) == 0 && !BUG(FLUSH_BEFORE_REAP))
+    KEEL_ASSERT(atomic_load(&wal->sync_busy));
+    if (wal_poisoned(wal) == 0 && !BUG(FLUSH_BEFORE_REAP) && wal->sync_cover > wal_durable(wal))
         retire(wal, wal->sync_cover);
+    atomic_store(&wal->sync_busy, false);
     bool flush = advance(wal);
     lock_release(&wal->done_lock);
 
@@ -337,16 +360,26 @@ static uint16_t sync_flag(const struct keel_wal *wal, const struct wal_linker *l
     return wal->sync == KEEL_SYNC_LINK && linker ? KEEL_IO_LINK_SYNC : KEEL_IO_DSYNC;
 }
 
-static uint16_t write_flags(const struct keel_wal *wal, const struct wal_linker *linker)
+/* How this write gets to the level; seal_lock held. One that syncs itself makes nothing durable
+ * that was written without before it, so behind such a write there has to be a flush. */
+static void write_flags(struct keel_wal *wal, struct wal_batch *batch,
+                        const struct wal_linker *linker, enum keel_level level)
 {
+    bool plain = level != KEEL_LEVEL_DURABLE || wal->sync == KEEL_SYNC_FLUSH ||
+                 (wal->plain_end_lsn > wal_durable(wal) && !BUG(WRITTEN_COVERED));
     unsigned mode = linker && wal->write_inline ? KEEL_IO_INLINE : 0u;
+    unsigned sync = plain ? 0u : sync_flag(wal, linker);
 
-    return (uint16_t)(KEEL_IO_ANY_THREAD | sync_flag(wal, linker) | mode);
+    batch->io.flags = (uint16_t)(KEEL_IO_ANY_THREAD | sync | mode);
+    batch->synced = !plain || wal->sync == KEEL_SYNC_NONE || BUG(ACK_BEFORE_SYNC);
+    batch->flush = !batch->synced && level == KEEL_LEVEL_DURABLE;
+    if (!batch->synced)
+        wal->plain_end_lsn = batch->end;
 }
 
 /* Seal count blocks from first and submit them as one write; seal_lock held. */
 static void submit_run(struct keel_wal *wal, uint64_t first, uint64_t count,
-                       struct wal_linker *linker)
+                       struct wal_linker *linker, enum keel_level level)
 {
     uint32_t tail = atomic_load(&wal->batch_tail);
     struct wal_batch *batch = &wal->batches[tail % wal->inflight_max];
@@ -374,10 +407,10 @@ static void submit_run(struct keel_wal *wal, uint64_t first, uint64_t count,
         .len_bytes = (uint32_t)(count * WAL_BLOCK),
         .op = KEEL_OP_WRITE,
         .cls = KEEL_CLASS_WAL,
-        .flags = write_flags(wal, linker),
         .done = batch_done,
         .user = batch,
     };
+    write_flags(wal, batch, linker, level);
     if (batch->io.flags & (KEEL_IO_LINK_SYNC | KEEL_IO_INLINE)) {
         batch->linker = linker;
         atomic_fetch_add(&linker->pending, 1);
@@ -400,6 +433,33 @@ static void submit_run(struct keel_wal *wal, uint64_t first, uint64_t count,
         if (flush)
             submit_flush(wal);
     }
+}
+
+/* No block can be sealed before more of the log is durable. */
+static bool window_closed(const struct keel_wal *wal)
+{
+    uint64_t first = position_block(atomic_load(&wal->sealed));
+    keel_lsn ahead = (first + 1) * WAL_BLOCK + wal->base_lsn - lsn_block_down(wal_durable(wal));
+
+    return first >= frames_end(wal) || ahead > wal->inflight_bytes;
+}
+
+/* What is written has to become durable: somebody asks for it, or nothing else can go on. True: a
+ * flush was submitted. */
+static bool flush_written(struct keel_wal *wal, enum keel_level level)
+{
+    if (wal_poisoned(wal) != 0 || wal_written(wal) == wal_durable(wal) ||
+        (level != KEEL_LEVEL_DURABLE && !(wal_idle(wal) && window_closed(wal))))
+        return false;
+
+    lock_acquire(&wal->done_lock);
+    if (wal->flush_goal < wal_written(wal))
+        wal->flush_goal = wal_written(wal);
+    bool flush = wal_poisoned(wal) == 0 && flush_begins(wal);
+    lock_release(&wal->done_lock);
+    if (flush)
+        submit_flush(wal);
+    return flush;
 }
 
 /* How many blocking commits came for this write: company for the next one (commit.c). */
@@ -428,7 +488,8 @@ static bool seal_wanted(const struct keel_wal *wal)
     return wal_idle(wal) || (reserved - sealed >= wal->pipeline_bytes && slots_free(wal) > 0);
 }
 
-static enum wal_seal_result seal_locked(struct keel_wal *wal, struct wal_linker *linker)
+static enum wal_seal_result seal_locked(struct keel_wal *wal, struct wal_linker *linker,
+                                        enum keel_level level)
 {
     uint64_t first = position_block(atomic_load(&wal->sealed));
     bool later = false;
@@ -446,21 +507,25 @@ static enum wal_seal_result seal_locked(struct keel_wal *wal, struct wal_linker 
         uint64_t count = run_blocks(wal, first, end);
 
         KEEL_ASSERT(count > 0);
-        submit_run(wal, first, count, linker);
+        submit_run(wal, first, count, linker, level);
         first += count;
     }
     return WAL_SEAL_SUBMITTED;
 }
 
-enum wal_seal_result wal_seal(struct keel_wal *wal, struct wal_linker *linker)
+enum wal_seal_result wal_seal(struct keel_wal *wal, struct wal_linker *linker,
+                              enum keel_level level)
 {
-    if (!seal_wanted(wal))
-        return WAL_SEAL_NOTHING;
-    if (!lock_try(&wal->seal_lock))
-        return WAL_SEAL_LATER;
+    enum wal_seal_result result = WAL_SEAL_NOTHING;
 
-    enum wal_seal_result result = seal_locked(wal, linker);
-    lock_release(&wal->seal_lock);
+    if (seal_wanted(wal)) {
+        if (!lock_try(&wal->seal_lock))
+            return WAL_SEAL_LATER;
+        result = seal_locked(wal, linker, level);
+        lock_release(&wal->seal_lock);
+    }
+    if (result == WAL_SEAL_NOTHING && flush_written(wal, level))
+        result = WAL_SEAL_SUBMITTED;
     if (result == WAL_SEAL_SUBMITTED)
         wal_tail_wake(wal);
     return result;
@@ -477,6 +542,8 @@ static bool promise_locked(struct keel_wal *wal)
 
     if (!wal_idle(wal) || wal_poisoned(wal) != 0 || position != atomic_load(&wal->sealed))
         return false;
+    if (wal_written(wal) != wal_durable(wal)) /* it could not promise that */
+        return false;
     if (wal->promised_lsn >= wal->data_end_lsn || number >= frames_end(wal))
         return false;
     /* As in pad(): nobody can be in this block once the cursor has passed it in one step. */
@@ -487,7 +554,7 @@ static bool promise_locked(struct keel_wal *wal)
     struct wal_frame *frame = wal_frame(wal, number);
     frame->first = WAL_FIRST_NONE;
     frame->used = 0;
-    submit_run(wal, number, 1, NULL);
+    submit_run(wal, number, 1, NULL, KEEL_LEVEL_DURABLE);
     return true;
 }
 

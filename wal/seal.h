@@ -12,9 +12,11 @@ enum wal_seal_result {
     WAL_SEAL_LATER,       /* another thread is publishing or sealing just now: try again */
 };
 
-/* Start writing what is appended, if a write may start. Never waits. linker: the caller stays until
- * its pending count is zero (KEEL_SYNC_LINK), or NULL. Any thread. */
-enum wal_seal_result wal_seal(struct keel_wal *wal, struct wal_linker *linker);
+/* Start writing what is appended, if a write may start, so that it gets to the level; where it is
+ * written and to be durable, start a flush. Never waits. linker: the caller stays until its pending
+ * count is zero (KEEL_SYNC_LINK), or NULL. Any thread. */
+enum wal_seal_result wal_seal(struct keel_wal *wal, struct wal_linker *linker,
+                              enum keel_level level);
 
 /* First error wins; everybody who waits is told. Any thread, also inside completions. */
 void wal_poison(struct keel_wal *wal, int error);

@@ -294,6 +294,7 @@ int keel_wal_open(struct keel_ctx *ctx, struct keel_device *device,
     wal->inflight_bytes = wanted > wal->super.inflight_bytes ? wanted : wal->super.inflight_bytes;
     wal->batch_bytes_max = settled.batch_bytes_max;
     atomic_store(&wal->durable_lsn, wal->report.end_lsn);
+    atomic_store(&wal->written_lsn, wal->report.end_lsn);
     wal->base_lsn = wal->report.end_lsn;
     wal->held_redo = wal->super.redo_lsn;
     memcpy(wal->report.uuid, wal->super.uuid, WAL_UUID_BYTES);
@@ -369,7 +370,11 @@ int keel_wal_start(struct keel_ctx *ctx, struct keel_wal *wal)
     wal->epoch = wal->super.epochs[wal->super.epoch_count - 1].number;
     wal->base_lsn = first;
     wal->promised_lsn = first;
+    wal->plain_end_lsn = first;
+    wal->flush_goal = first;
+    atomic_store(&wal->limit_lsn, limit);
     atomic_store(&wal->durable_lsn, first);
+    atomic_store(&wal->written_lsn, first);
     wal_hold_start(wal);
     wal->started = true;
     return 0;
@@ -383,7 +388,7 @@ static bool close_drained(void *arg)
 
     if (wal_poisoned(wal) == 0) {
         if (wal_durable(wal) < keel_wal_tail(wal)) {
-            wal_seal(wal, NULL);
+            wal_seal(wal, NULL, KEEL_LEVEL_DURABLE);
             return false;
         }
     }

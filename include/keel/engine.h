@@ -141,6 +141,7 @@ struct keel_tx_options {
                          * only without waiting. Half of the log is the most. */
     bool nowait;        /* every call of this transaction returns KEEL_PENDING instead of waiting,
                          * and is to be made again, the same, after keel_tick and keel_ctx_poll */
+    enum keel_level level; /* what its commit waits for (keel/wal.h); 0 = durable */
 };
 #define KEEL_TX_OPTIONS_DEFAULT                \
     {                                          \
@@ -182,16 +183,18 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_tx_page(struct keel_tx *tx, keel_pageno pag
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_tx_write(struct keel_tx *tx, keel_pageno pageno,
                                               uint32_t offset, const void *bytes, uint32_t len);
 /*
- * Commit and block until durable. On success *ret_lsn (may be NULL) is its end. On KEEL_EPOISON it
- * is unknown whether it will be there after recovery; on any other error it will not. tx is gone in
- * any case but one: KEEL_PENDING, which only a nowait transaction gets (a page of the allocation
- * map is not at hand): nothing has happened, and the call is to be made again. A transaction that
- * wrote nothing commits without I/O, at the end of the newest change it has seen.
+ * Commit and block until durable, or what the transaction's level says. On success *ret_lsn (may be
+ * NULL) is its end. On KEEL_EPOISON it is unknown whether it will be there after recovery; on any
+ * other error it will not. tx is gone in any case but one: KEEL_PENDING, which only a nowait
+ * transaction gets (a page of the allocation map is not at hand): nothing has happened, and the
+ * call is to be made again. A transaction that wrote nothing commits without I/O, at the end of the
+ * newest change it has seen.
  */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_tx_commit(struct keel_tx *tx, keel_lsn *ret_lsn);
-/* Commit; done runs in ctx's keel_ctx_poll when durable, in the order of commits. commit: borrowed
- * until then; its lsn is set when this returns 0. tx is gone when it returns, but for KEEL_PENDING
- * as above. On an error done will not run, and nothing was committed (KEEL_EPOISON: unknown). */
+/* Commit; done runs in ctx's keel_ctx_poll when durable (or what its level says: keel_commit's is
+ * set to the transaction's), in the order of commits. commit: borrowed until then; its lsn is set
+ * when this returns 0. tx is gone when it returns, but for KEEL_PENDING as above. On an error done
+ * will not run, and nothing was committed (KEEL_EPOISON: unknown). */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_tx_commit_async(struct keel_tx *tx,
                                                      struct keel_commit *commit);
 /* Undo from memory and unlatch. tx is gone. Never waits, never fails. */

@@ -231,18 +231,46 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_append(struct keel_wal *wal,
  * acknowledges nothing); KEEL_ERANGE: above the tail. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_commit(struct keel_wal *wal, keel_lsn lsn);
 
-/* An asynchronous commit: done runs in ctx's keel_ctx_poll when everything below lsn is durable
- * (res 0) or will never be (res KEEL_EPOISON); in LSN order for one ctx. */
+/*
+ * What a commit waits for. What each outlives (docs/design/durability.md):
+ *
+ *            the process is killed   the machine loses power, or its kernel crashes
+ *   DURABLE  yes                     yes
+ *   WRITTEN  yes                     not for certain: the device may have it in a volatile cache
+ *   NONE     not for certain         not for certain
+ *
+ * Whatever the levels, what recovery finds is a prefix of the log: nothing is lost while something
+ * above it is kept.
+ */
+enum keel_level {
+    KEEL_LEVEL_DURABLE = 0, /* written and synced */
+    KEEL_LEVEL_WRITTEN,     /* the device has taken it, nothing was synced for it */
+    KEEL_LEVEL_NONE,        /* it is in the log buffer */
+};
+/* "durable", "written", "none"; "?" for any other value. */
+KEEL_PUBLIC const char *keel_level_name(enum keel_level level);
+
+/* As keel_wal_commit, but waits for what the level says. Many commits that are WRITTEN share a
+ * sync: there is one when a DURABLE one asks for it, and when the bytes that may be in flight are
+ * used up. KEEL_EPOISON at each level; KEEL_ERANGE; KEEL_EOPTION: no such level. */
+KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_commit_level(struct keel_wal *wal, keel_lsn lsn,
+                                                      enum keel_level level);
+
+/* An asynchronous commit: done runs in ctx's keel_ctx_poll when everything below lsn is what level
+ * says (res 0) or will never be (res KEEL_EPOISON); in LSN order for one ctx, so behind earlier
+ * commits of a higher level. */
 struct keel_commit {
     keel_lsn lsn;
     void (*done)(struct keel_commit *commit);
     void *user;
     int32_t res;
+    enum keel_level level;
     struct keel_commit *next_private;
 };
 /* commit: borrowed until done. Owner thread of ctx. Starts a log write if none is in flight. lsn
  * must not be below that of an earlier outstanding commit of the same ctx, nor above the tail
- * (KEEL_ERANGE). KEEL_EFULL: 128 other contexts have commits outstanding. */
+ * (KEEL_ERANGE). KEEL_EOPTION: no such level. KEEL_EFULL: 128 other contexts have commits
+ * outstanding. */
 KEEL_PUBLIC KEEL_MUST_CHECK int keel_wal_commit_async(struct keel_ctx *ctx, struct keel_wal *wal,
                                                       struct keel_commit *commit);
 /* Start writing what is appended, if a write may start, and take in what is complete; never waits.
@@ -254,8 +282,10 @@ KEEL_PUBLIC void keel_wal_kick(struct keel_wal *wal);
  * Never waits; for the host's idle time. */
 KEEL_PUBLIC void keel_wal_promise(struct keel_wal *wal);
 
-/* Everything below is durable; never goes back (W2). / Everything below is reserved. */
+/* Everything below is durable; never goes back (W2). / Is written, at or above that. / Is reserved.
+ */
 KEEL_PUBLIC keel_lsn keel_wal_durable(const struct keel_wal *wal);
+KEEL_PUBLIC keel_lsn keel_wal_written(const struct keel_wal *wal);
 KEEL_PUBLIC keel_lsn keel_wal_tail(const struct keel_wal *wal);
 /* 0, or the first error for good. */
 KEEL_PUBLIC int keel_wal_poisoned(const struct keel_wal *wal);

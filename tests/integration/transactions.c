@@ -217,6 +217,66 @@ Test(transactions, asynchronous_commits_are_answered_in_order, .timeout = 60)
     for_each_variant(asynchronous);
 }
 
+static void commit_at(struct world *world, keel_pageno page, const char *text,
+                      enum keel_level level)
+{
+    struct keel_tx_options options = KEEL_TX_OPTIONS_DEFAULT;
+    struct keel_wal *wal = keel_store_wal(world->store);
+    struct keel_tx *tx;
+    keel_lsn end;
+
+    options.level = level;
+    expect_ok(keel_tx_begin(world->ctx, world->store, &options, &tx));
+    expect_ok(keel_tx_write(tx, page, 0, text, (uint32_t)strlen(text) + 1));
+    expect_ok(keel_tx_commit(tx, &end));
+    if (level == KEEL_LEVEL_DURABLE)
+        cr_assert_geq(keel_wal_durable(wal), end);
+    if (level == KEEL_LEVEL_WRITTEN)
+        cr_assert_geq(keel_wal_written(wal), end);
+    cr_assert_geq(keel_wal_tail(wal), end);
+}
+
+static void levels(struct world *world)
+{
+    struct keel_tx_options options = KEEL_TX_OPTIONS_DEFAULT;
+    struct keel_wal_stats before, after;
+    struct acks acks = {.count = 0};
+    struct keel_tx *tx;
+
+    world_open(world);
+    keel_pageno page = put_page(world, "start");
+    options.level = (enum keel_level)3;
+    cr_assert_eq(keel_tx_begin(world->ctx, world->store, &options, &tx), KEEL_EOPTION);
+
+    keel_wal_stats(keel_store_wal(world->store), &before);
+    for (unsigned i = 0; i < 10; i++)
+        commit_at(world, page, "none", KEEL_LEVEL_NONE);
+    keel_wal_stats(keel_store_wal(world->store), &after);
+    cr_assert_eq(after.writes, before.writes);
+    expect_page(world, page, "none");
+    commit_at(world, page, "written", KEEL_LEVEL_WRITTEN);
+    commit_at(world, page, "durable", KEEL_LEVEL_DURABLE);
+
+    /* The level of an asynchronous commit is its transaction's. */
+    options.level = KEEL_LEVEL_WRITTEN;
+    expect_ok(keel_tx_begin(world->ctx, world->store, &options, &tx));
+    expect_ok(keel_tx_write(tx, page, 0, "async", 6));
+    acks.commit[0] = (struct keel_commit){.done = note_ack, .user = &acks};
+    expect_ok(keel_tx_commit_async(tx, &acks.commit[0]));
+    cr_assert_eq(acks.commit[0].level, KEEL_LEVEL_WRITTEN);
+    while (acks.count < 1)
+        cr_assert_geq(keel_ctx_poll(world->ctx, 0, 100000000), 0);
+    cr_assert_eq(acks.res, 0);
+    world_close(world); /* makes all of it durable */
+    world_open(world);
+    expect_page(world, page, "async");
+}
+
+Test(transactions, commit_waits_for_what_its_level_says, .timeout = 60)
+{
+    for_each_variant(levels);
+}
+
 static void empty(struct world *world)
 {
     struct acks acks = {.count = 0};

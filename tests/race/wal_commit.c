@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,12 @@ static _Atomic uint64_t poisoned;
         }                                                           \
     } while (0)
 
+static bool reached(keel_lsn lsn, enum keel_level level)
+{
+    return level == KEEL_LEVEL_NONE ||
+           (level == KEEL_LEVEL_DURABLE ? keel_wal_durable(wal) : keel_wal_written(wal)) >= lsn;
+}
+
 /* 0 or KEEL_EPOISON. */
 static int append_one(uint32_t len, keel_lsn *ret_end)
 {
@@ -58,14 +65,15 @@ static void *blocking(void *arg)
         keel_lsn end;
         int rc = append_one(64 + i % 1000, &end);
 
+        enum keel_level level = (enum keel_level)(i % 4 == 1 ? 1 + i / 4 % 2 : 0);
         if (rc == 0)
-            rc = keel_wal_commit(wal, end);
+            rc = keel_wal_commit_level(wal, end, level);
         if (rc == KEEL_EPOISON) {
             atomic_fetch_add(&poisoned, 1);
             break;
         }
         CHECK(rc == 0);
-        CHECK(keel_wal_durable(wal) >= end);
+        CHECK(reached(end, level));
     }
     return NULL;
 }
@@ -88,7 +96,7 @@ static void on_commit(struct keel_commit *commit)
     if (commit->res != 0)
         flow->error = commit->res;
     else
-        CHECK(keel_wal_durable(wal) >= commit->lsn);
+        CHECK(reached(commit->lsn, commit->level));
 }
 
 static void *asynchronous(void *arg)
@@ -102,6 +110,7 @@ static void *asynchronous(void *arg)
 
         commit->done = on_commit;
         commit->user = &flow;
+        commit->level = (enum keel_level)(flow.started % 5 == 2 ? 1 + flow.started / 5 % 2 : 0);
         if (append_one(100 + flow.started % 500, &commit->lsn) != 0)
             break;
         CHECK(keel_wal_commit_async(flow.ctx, wal, commit) == 0);

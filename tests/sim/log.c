@@ -4,29 +4,39 @@
  * usage: sim_log [--seeds N] [--first S] [--bug NAME]      2,000 seeds from 1 on by default
  *
  * A seed is one log in a few lives. In each the log is opened, its records are compared with the
- * model, it is started, and groups are appended and committed in every way there is, blocking and
- * asynchronous, with checkpoints, promises, clean closes and, in some lives, a device that fails,
- * lies or is late. Then the power fails at any event so far, in any mode, and the next life begins
- * with what is left; half of the time the recovery is itself cut, and has to find the same again.
- * Before that the process may be killed alone, and go on from what recovery finds.
+ * model, it is started, and groups are appended and committed in every way and at every level there
+ * is, blocking and asynchronous, with checkpoints, promises, clean closes and, in some lives, a
+ * device that fails, lies or is late. Then the power fails at any event so far, in any mode, and
+ * the next life begins with what is left; half of the time the recovery is itself cut, and has to
+ * find the same again. Before that the process may be killed alone, and go on from what recovery
+ * finds.
  *
  * What must hold (docs/invariants.md):
- *   W1  every group that was reported durable before the cut is there
+ *   W1  every group that was reported durable before the cut is there, and after a kill every one
+ *       that was reported written
  *   W2  the durable LSN never goes back; asynchronous answers come in LSN order
  *   W4  after a failure nothing is reported durable
  *   W3, W6  what is there is what was appended, in order, without a gap; nothing of a lost tail
- * ever comes back W5  every group behind the last truncation is there, and in half of the seeds
- * every group that a follower has not read yet, over all lives; and a full log has room for what
- * its checkpoint appends E2  what recovery has found stays, also when it was only in the device's
- * cache until then W7  where the device lied (a sync that did nothing, a flipped bit, a misdirected
- * write) the log is refused, or what is there is still a prefix of what was appended
+ *       ever comes back
+ *   W5  every group behind the last truncation is there, and in half of the seeds every group that
+ *       a follower has not read yet, over all lives; and a full log has room for what its
+ *       checkpoint appends
+ *   E2  what recovery has found stays, also when it was only in the device's cache until then
+ *   W7  where the device lied (a sync that did nothing, a flipped bit, a misdirected write) the log
+ *       is refused, or what is there is still a prefix of what was appended
+ *
+ * A seed takes milliseconds; one that has computed for SEED_SECONDS waits for something that does
+ * not come, which is a violation too (I6).
  *
  * Exit: 0 as it should be, 1 violation, 2 wrong usage. With --bug, 1 says that it was caught.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include <keel/sim.h>
 #include <keel/wal.h>
@@ -47,6 +57,8 @@
 #define RECORD_MAX  9000u
 #define COMMITS_MAX 256u
 #define MARKS_MAX   4096u
+
+#define SEED_SECONDS 10 /* of processor time */
 
 /* A group as the model knows it. Numbers go on over the lives; those of lost groups are given
  * again, with another life. */
@@ -98,7 +110,7 @@ struct test {
     struct group groups[GROUPS_MAX]; /* 1 to appended */
     keel_lsn ends[GROUPS_MAX];       /* in this life */
     uint64_t appended;
-    struct marks acked, kept; /* kept: groups above the number must be there */
+    struct marks acked, written, kept; /* kept: groups above the number must be there */
     keel_lsn durable;
     struct keel_commit commits[COMMITS_MAX];
     uint64_t commit_number[COMMITS_MAX];
@@ -231,11 +243,20 @@ static bool poisoned(const struct test *test)
     return keel_wal_poisoned(test->now.wal) != 0;
 }
 
-static void acked(struct test *test, uint64_t number)
+static void acked(struct test *test, uint64_t number, enum keel_level level)
 {
     if (poisoned(test))
         violation(test, "W4: acknowledged after a failure");
-    note(&test->acked, keel_sim_events(test->now.sim), number);
+    if (level == KEEL_LEVEL_NONE)
+        return;
+    note(level == KEEL_LEVEL_DURABLE ? &test->acked : &test->written,
+         keel_sim_events(test->now.sim), number);
+}
+
+static enum keel_level draw_level(struct test *test)
+{
+    return prng_chance(&test->prng, 1, 2) ? KEEL_LEVEL_DURABLE
+                                          : (enum keel_level)prng_below(&test->prng, 3);
 }
 
 static void look_at_durable(struct test *test)
@@ -257,7 +278,7 @@ static void answered(struct keel_commit *commit)
     test->answered = number;
     test->answers++;
     if (commit->res == 0)
-        acked(test, number);
+        acked(test, number, commit->level);
 }
 
 /* Wait for every asynchronous commit; their places are free again. */
@@ -370,7 +391,7 @@ static void truncate_log(struct test *test)
     settle(test);
     if (keel_wal_commit(test->now.wal, cut) != 0)
         return;
-    acked(test, number);
+    acked(test, number, KEEL_LEVEL_DURABLE);
     /* From the moment that it is asked for, groups up to number may be gone. */
     note(&test->kept, keel_sim_events(test->now.sim), number);
     totals.truncated += keel_wal_truncate(test->now.ctx, test->now.wal, cut) == 0;
@@ -434,8 +455,9 @@ static void commit_one(struct test *test)
 
     if (number == 0)
         return;
-    if (keel_wal_commit(test->now.wal, test->ends[number]) == 0)
-        acked(test, number);
+    enum keel_level level = draw_level(test);
+    if (keel_wal_commit_level(test->now.wal, test->ends[number], level) == 0)
+        acked(test, number, level);
 }
 
 static void commit_async(struct test *test)
@@ -447,8 +469,8 @@ static void commit_async(struct test *test)
         (index > 0 && number < test->commit_number[index - 1]))
         return;
     test->commit_number[index] = number;
-    test->commits[index] =
-        (struct keel_commit){.lsn = test->ends[number], .done = answered, .user = test};
+    test->commits[index] = (struct keel_commit){
+        .lsn = test->ends[number], .done = answered, .user = test, .level = draw_level(test)};
     test->commit_count++;
     must(keel_wal_commit_async(test->now.ctx, test->now.wal, &test->commits[index]));
     totals.async++;
@@ -531,6 +553,7 @@ static void go_on_from(struct test *test, uint64_t event, uint64_t last, uint64_
 {
     test->follower.on = test->follower.on && !test->lied;
     test->acked.count = 0;
+    test->written.count = 0;
     test->kept.count = 0;
     test->born = event;
     test->appended = last;
@@ -540,11 +563,18 @@ static void go_on_from(struct test *test, uint64_t event, uint64_t last, uint64_
     note(&test->kept, event, kept < last && !test->none ? kept : last);
 }
 
+enum end { POWER_CUT, KILL };
+
 /* Compare with the model. ret_last: what is there. False: refused. */
-static bool inspect(struct test *test, struct life *life, uint64_t event, uint64_t *ret_last)
+static bool inspect(struct test *test, struct life *life, enum end end, uint64_t event,
+                    uint64_t *ret_last)
 {
     struct found found = {.test = test};
     uint64_t owed = said(&test->acked, event), kept = said(&test->kept, event);
+    uint64_t written = said(&test->written, event);
+
+    if (end == KILL && written > owed)
+        owed = written;
 
     int rc = open_log(test, life);
     if (rc == 0)
@@ -587,7 +617,7 @@ static bool die_and_return(struct test *test)
     test->now.wal = NULL;
     keel_sim_fault_clear(test->now.sim);
     events = keel_sim_events(test->now.sim);
-    if (!inspect(test, &test->now, events, &last))
+    if (!inspect(test, &test->now, KILL, events, &last))
         return false;
     totals.killed++;
     place_go_back(test, events, keel_sim_events(test->now.sim));
@@ -644,7 +674,7 @@ static void recover_twice(struct test *test, struct life *life, uint64_t event, 
     uint64_t last = 0;
 
     cut(test, life, prng_below(&test->prng, keel_sim_events(life->sim) + 1), &again);
-    if (!inspect(test, &again, event, &last) || last != want)
+    if (!inspect(test, &again, POWER_CUT, event, &last) || last != want)
         violation(test, "E2: recovery that was cut finds something else");
     totals.twice++;
     detach(&again);
@@ -661,7 +691,7 @@ static bool next_life(struct test *test)
     if (prng_chance(&test->prng, 1, 3))
         event = events;
     cut(test, &test->now, event, &next);
-    bool good = inspect(test, &next, event, &last);
+    bool good = inspect(test, &next, POWER_CUT, event, &last);
     if (good && !test->lied && prng_chance(&test->prng, 1, 2))
         recover_twice(test, &next, event, last);
     if (test->now.wal)
@@ -719,6 +749,23 @@ static bool run_seed(uint64_t seed)
     return !test.bad;
 }
 
+static void endless(int signal)
+{
+    static const char text[] = "VIOLATION I6: this seed does not come to an end\n";
+
+    (void)signal;
+    keel_ignore((int)write(STDOUT_FILENO, text, sizeof(text) - 1), "the exit status says it too");
+    _exit(1);
+}
+
+/* Processor time from here on, so a busy machine is no violation. */
+static void watch_seed(void)
+{
+    const struct itimerval limit = {.it_value = {.tv_sec = SEED_SECONDS}};
+
+    must(setitimer(ITIMER_VIRTUAL, &limit, NULL));
+}
+
 static int usage(const char *program)
 {
     fprintf(stderr, "usage: %s [--seeds N] [--first S] [--bug NAME]\n", program);
@@ -748,9 +795,12 @@ int main(int argc, char **argv)
         return 2;
 #endif
     }
+    KEEL_ASSERT(signal(SIGVTALRM, endless) != SIG_ERR);
     bool good = true;
-    for (uint64_t seed = first; seed < first + seeds && good; seed++)
+    for (uint64_t seed = first; seed < first + seeds && good; seed++) {
+        watch_seed();
         good = run_seed(seed);
+    }
     printf("%llu power cuts, %llu recovered, %llu refused, %llu recoveries cut, %llu kills; %llu "
            "groups, %llu "
            "asynchronous commits, %llu truncations, %llu lives poisoned, %llu groups followed\n",

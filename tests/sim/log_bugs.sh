@@ -1,7 +1,6 @@
 #!/bin/sh
 # Seeded bugs of the log: each is caught by the simulation of the log alone or by the rules of recovery,
-# and neither says anything without one. REWRITE_BLOCK is left to the crash proof: alone, a log with it
-# waits for itself.
+# and neither says anything without one.
 # usage: log_bugs.sh SIM_LOG SIM_RULES [SEEDS]
 set -u
 log=$1
@@ -27,8 +26,11 @@ if ! "$log" --seeds "$seeds" || ! "$rules"; then
     echo "NOT CLEAN without a bug"
     failed=1
 fi
-for bug in ack-before-sync flush-before-reap no-epoch-step fsync-error-ignored recovery-without-flush \
+for bug in ack-before-sync flush-before-reap rewrite-block no-epoch-step fsync-error-ignored recovery-without-flush \
     holder-ignored no-reserve; do
+    caught "$bug" "$log" --seeds "$seeds"
+done
+for bug in written-covered written-early; do
     caught "$bug" "$log" --seeds "$seeds"
 done
 for bug in promise inflight super clean read epoch; do

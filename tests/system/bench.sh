@@ -18,6 +18,12 @@ expect 0 "$KEEL" bench commit --threads 4 --seconds 1 --path "$DIR" --vs bare --
 	fail "no ratio to bare: $(json "$DIR/out" 'j["versus"]')"
 [ "$(json "$DIR/out" 'j["result"]["per_op"]["allocations"] in (None, 0)')" = True ] ||
 	fail "allocations: $(json "$DIR/out" 'j["result"]["per_op"]["allocations"]')"
+for level in written none; do
+	expect 0 "$KEEL" bench commit --threads 2 --seconds 1 --rounds 1 --path "$DIR" --durability $level --json
+	[ "$(json "$DIR/out" 'j["config"]["durability"] == "'$level'" and j["result"]["ops_per_s"] > 0')" = True ] ||
+		fail "durability $level: $(json "$DIR/out" 'j["result"]')"
+done
+expect 2 "$KEEL" bench commit --durability sometimes --path "$DIR"
 leftovers=$(ls "$DIR" | grep keel-bench)
 [ -z "$leftovers" ] || fail "left behind: $leftovers"
 

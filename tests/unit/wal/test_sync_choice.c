@@ -1,6 +1,8 @@
 /*
  * Choosing the sync method on a real file: it is measured, and measuring damages nothing.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/support/tmpdir.h"
@@ -59,6 +61,74 @@ Test(wal_sync_choice, auto_measures_both_ways_and_says_so)
     cr_assert_eq(group_commit(&world, 1, 100), 0);
     cr_assert_eq(world_close(&world), 0);
     real_destroy(&world);
+}
+
+static const char *sync_why(struct world *world)
+{
+    static struct keel_wal_stats stats;
+
+    keel_wal_stats(world->wal, &stats);
+    return stats.sync_why;
+}
+
+/* Start, and close in order, which keeps what was measured. ret_why: lent until the next call. */
+static const char *start_once(struct world *world)
+{
+    world_start(world);
+    const char *why = sync_why(world);
+    cr_assert_eq(group_commit(world, 1, 100), 0);
+    cr_assert_eq(world_close(world), 0);
+    return why;
+}
+
+static void copy_file(const char *from, int to)
+{
+    static char bytes[65536];
+    FILE *in = fopen(from, "rb");
+    size_t len;
+
+    cr_assert(in);
+    while ((len = fread(bytes, 1, sizeof(bytes), in)) > 0)
+        cr_assert_eq(write(to, bytes, len), (ssize_t)len);
+    fclose(in);
+}
+
+/* A log that is moved, byte for byte, to a disk that is another one. */
+Test(wal_sync_choice, another_device_is_measured_again_and_the_same_one_is_not)
+{
+    static const char earlier[] = "measured at an earlier start", now[] = "measured: ";
+    char path[600], moved[] = "/dev/shm/keel-moved-XXXXXX";
+    struct keel_device_options device_options = KEEL_DEVICE_OPTIONS_DEFAULT;
+    struct keel_device_info home;
+    struct world world;
+
+    int fd = mkstemp(moved);
+    if (fd < 0) {
+        cr_skip("no second disk: /dev/shm cannot be written to");
+        return;
+    }
+    real_create(&world);
+    cr_assert(strncmp(start_once(&world), now, strlen(now)) == 0);
+    cr_assert(strncmp(start_once(&world), earlier, strlen(earlier)) == 0);
+    home = *keel_device_info(world.device);
+
+    copy_file(tmpdir_join(&dir, "log", path, sizeof(path)), fd);
+    close(fd);
+    keel_device_close(world.device);
+    int rc = keel_device_open(world.ctx, moved, &device_options, NULL, &world.device);
+    bool same = rc == 0 && keel_device_info(world.device)->dev_major == home.dev_major &&
+                keel_device_info(world.device)->dev_minor == home.dev_minor;
+    if (rc == 0 && !same) {
+        cr_assert(strncmp(start_once(&world), now, strlen(now)) == 0, "%s", "not measured there");
+        cr_assert(strncmp(start_once(&world), earlier, strlen(earlier)) == 0);
+    }
+    unlink(moved);
+    if (rc == 0)
+        keel_device_close(world.device);
+    keel_ctx_close(world.ctx);
+    tmpdir_destroy(&dir);
+    if (rc != 0 || same)
+        cr_skip("no second disk: /dev/shm %s", rc != 0 ? keel_err_name(rc) : "is on the same one");
 }
 
 Test(wal_sync_choice, W3_measuring_writes_only_where_nobody_owns_anything)
