@@ -8,8 +8,11 @@
  *
  * Why twice is as good as once (E2): the first record of a page behind the redo LSN holds it whole
  * (IMAGE or ZERO), so what the page file holds of it, torn or newer, does not matter; the records
- * that follow take it to its last state. A delta is applied only to a page older than its group.
- * The redo LSN itself moves in the last step alone.
+ * that follow take it to its last state. Where the device writes pages untorn there are no images,
+ * and a page from the file may be newer than a record that makes it whole: no record, whole or
+ * delta, is applied to a page that is in the cache and not older than its group. (Fixed as new and
+ * let go again, it is read anew when somebody needs it.) The redo LSN itself moves in the last step
+ * alone.
  *
  * All records of one page in a group stand together, so the page stays fixed until the next page or
  * group begins, and gets the group's LSN only then.
@@ -70,7 +73,7 @@ static int hold(struct redo *redo, const struct keel_wal_entry *entry, keel_page
     redo->held = true;
     redo->group_lsn = entry->group_lsn;
     redo->end_lsn = entry->end_lsn;
-    redo->apply = whole || keel_page_lsn(&redo->page) < entry->end_lsn;
+    redo->apply = keel_page_lsn(&redo->page) < entry->end_lsn;
     return 0;
 }
 

@@ -27,12 +27,11 @@ if ! "$log" --seeds "$seeds" || ! "$rules"; then
     failed=1
 fi
 for bug in ack-before-sync flush-before-reap rewrite-block no-epoch-step fsync-error-ignored recovery-without-flush \
-    holder-ignored no-reserve; do
+    holder-ignored written-covered written-early; do
     caught "$bug" "$log" --seeds "$seeds"
 done
-for bug in written-covered written-early; do
-    caught "$bug" "$log" --seeds "$seeds"
-done
+# A full log that needs its very last block for the checkpoint is rare.
+caught no-reserve "$log" --seeds 4000
 for bug in promise inflight super clean read epoch; do
     caught "rule-$bug" "$rules"
 done

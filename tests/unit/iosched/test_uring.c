@@ -473,14 +473,23 @@ Test(uring, a_thread_that_fell_asleep_is_woken)
     uring_ring_close(&ring);
 }
 
-/* As a process that may have no more threads. False: this user may. */
+/* As a process that may have no more threads, until allow_threads(). False: this user may. */
 static bool forbid_threads(const struct fixture *f)
 {
     struct rlimit limit = {.rlim_cur = 1, .rlim_max = 1};
     uid_t nobody = 65534;
 
     return chown(f->dir.path, nobody, nobody) == 0 && chown(f->path, nobody, nobody) == 0 &&
-           setrlimit(RLIMIT_NPROC, &limit) == 0 && setresuid(nobody, nobody, nobody) == 0;
+           setrlimit(RLIMIT_NPROC, &limit) == 0 && setresuid(nobody, nobody, 0) == 0;
+}
+
+/* The leak check at the end of a process needs one. */
+static void allow_threads(void)
+{
+    uid_t real, effective, saved;
+
+    cr_assert_eq(getresuid(&real, &effective, &saved), 0);
+    cr_assert_eq(setresuid(saved, saved, saved), 0);
 }
 
 Test(uring, where_no_thread_is_to_be_had_it_goes_without_or_is_refused)
@@ -497,6 +506,7 @@ Test(uring, where_no_thread_is_to_be_had_it_goes_without_or_is_refused)
     f.device = NULL;
     if (!forbid_threads(&f) || uring_kernel_has(IORING_SETUP_SQPOLL)) {
         fprintf(stderr, "no threads: skipped: they cannot be forbidden here\n");
+        allow_threads();
         fixture_close(&f);
         return;
     }
@@ -519,6 +529,7 @@ Test(uring, where_no_thread_is_to_be_had_it_goes_without_or_is_refused)
     cr_assert_eq(keel_io_wait(ctx, &io), 0);
     keel_device_close(device);
     keel_ctx_close(ctx);
+    allow_threads();
     fixture_close(&f);
 }
 
