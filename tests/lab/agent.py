@@ -10,7 +10,6 @@ Lines "ask WORD..." of the guest are done and answered with "done" or "failed RE
   hang         the disk takes writes and does not answer
   mend         the disk is whole again; what hung is answered
   unplug       the disk is gone       plug   it is there again
-  throttle N   the disk does no more than N commands a second; 0: as many as it can
   link on|off  the network cable
 """
 import json
@@ -78,9 +77,6 @@ class Monitor:
             self.wait_for("DEVICE_DELETED")
         elif action == "plug":
             self.run("device_add", driver="nvme", id="nvme", drive="disk", serial="keel0")
-        elif action == "throttle":
-            none = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops_rd", "iops_wr"), 0)
-            self.run("block_set_io_throttle", id="nvme", iops=int(rest[0]), **none)
         elif action == "link":
             self.run("set_link", name="net", up=rest[0] == "on")
         else:
