@@ -282,7 +282,7 @@ static int give_up_atomic(struct keel_store *store, struct keel_ctx *ctx,
         return 0;
     if (!keel_wal_report(store->wal)->clean)
         return store_error(info, KEEL_ENOTSUP, "its pages are written untorn, here they cannot be",
-                           keel_device_info(store->pages_device)->path);
+                           "pages.keel");
     store->super.torn = KEEL_TORN_IMAGES;
     return superblock_step(ctx, &store->quad, &store->super);
 }

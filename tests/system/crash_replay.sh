@@ -8,10 +8,8 @@ cat >"$DIR/check" <<'EOF'
 #!/bin/sh
 # The last acknowledged block, and every one before it, must be there.
 done=$(sed -n 's/^done //p' "$KEEL_CRASH_MARKS" | tail -n 1)
-for block in $(seq 1 "${done:-0}"); do
-	got=$(od -An -tu4 -j$((block * 4096 + 4092)) -N4 "$1" | tr -d ' ')
-	[ "$got" = "$block" ] || exit 1
-done
+od -An -v -tu4 -w4096 -j4096 -N$((${done:-0} * 4096)) "$1" |
+	awk -v blocks="${done:-0}" '$NF != NR { exit bad = 1 } END { exit bad || NR != blocks }'
 EOF
 chmod +x "$DIR/check"
 
