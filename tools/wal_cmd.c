@@ -1,5 +1,6 @@
 /*
- * `keel wal dump|verify|stat|salvage LOG`. All of them only read the log; salvage writes a copy.
+ * `keel wal dump|verify|stat|salvage|copy|resize LOG`. All but resize only read the log; salvage
+ * and copy write another file.
  *
  * verify lets the log judge itself: it is opened by keel_wal_open with read_only, which
  * repairs nothing, and the verdict of the recovery table becomes the exit status: 0 clean, 1 torn
@@ -14,6 +15,7 @@
 #include "base/assert.h"
 #include "tools/cli.h"
 #include "tools/commands.h"
+#include "tools/wal_copy.h"
 #include "tools/wal_dump.h"
 #include "tools/wal_file.h"
 #include "tools/wal_salvage.h"
@@ -194,27 +196,54 @@ static int run_salvage(const char *command, const char *path, const char *copy, 
 
 static void print_help(void)
 {
-    printf("Usage: keel wal dump|verify|stat [--json] LOG\n"
-           "       keel wal salvage [--json] -o COPY LOG\n\n"
-           "  dump     print superblock, blocks and records\n"
-           "  verify   exit 0 clean, 1 torn tail, 3 corrupt, 4 could not be read\n"
-           "  stat     how full it is, and with what\n"
-           "  salvage  write a copy that ends before the damage; exit 0 all that was promised is\n"
-           "           in it, 3 something was given up, 4 could not be read\n\n"
-           "LOG is a wal.keel, or the folder or device of a store. It is not changed.\n");
+    printf(
+        "Usage: keel wal dump|verify|stat [--json] LOG\n"
+        "       keel wal salvage [--json] -o COPY LOG\n"
+        "       keel wal copy [--json] [--size BYTES] -o COPY LOG\n"
+        "       keel wal resize [--json] --size BYTES LOG\n\n"
+        "  dump     print superblock, blocks and records\n"
+        "  verify   exit 0 clean, 1 torn tail, 3 corrupt, 4 could not be read\n"
+        "  stat     how full it is, and with what\n"
+        "  salvage  write a copy that ends before the damage; exit 0 all that was promised is\n"
+        "           in it, 3 something was given up, 4 could not be read\n"
+        "  copy     write a log that recovers to the same, of another size if --size says so\n"
+        "  resize   give the log itself another size, by a copy that takes its name\n\n"
+        "LOG is a wal.keel, or the folder or device of a store that nobody has open. Only resize "
+        "changes it.\n");
+}
+
+enum action { DUMP, VERIFY, STAT, SALVAGE, COPY, RESIZE, ACTIONS };
+
+/* What is said beside the log has to fit the action. 0 or CLI_USAGE. */
+static int check_usage(const char *command, enum action action, const char *copy, const char *size,
+                       uint64_t *bytes)
+{
+    if (copy && action != SALVAGE && action != COPY)
+        return cli_usage(command, "-o is for salvage and copy, leave it out");
+    if (!copy && action == COPY)
+        return cli_usage(command, "where to? name a file that is not there yet with -o");
+    if (size && action != COPY && action != RESIZE)
+        return cli_usage(command, "--size is for copy and resize, leave it out");
+    if (!size && action == RESIZE)
+        return cli_usage(command, "how large? say so with --size, as in --size 64MiB");
+    if (size && (!cli_bytes(size, bytes) || *bytes == 0))
+        return cli_usage(command, "'%s' is not a size, name one as 1048576 or 64MiB", size);
+    return 0;
 }
 
 int wal_main(int argc, const char **argv)
 {
-    static const char *const actions[] = {"dump", "verify", "stat", "salvage"};
+    static const char *const actions[] = {"dump", "verify", "stat", "salvage", "copy", "resize"};
     static char command[64];
-    static const char *copy; /* popt allocates it; kept for the life of the process */
+    static const char *copy, *size; /* popt allocates them; kept for the life of the process */
     const char *args[1];
+    uint64_t bytes = 0;
     int json = 0;
     unsigned action = 0;
     const struct poptOption options[] = {
         {"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object on stdout", NULL},
-        {"output", 'o', POPT_ARG_STRING, &copy, 0, "salvage: the copy to be written", "COPY"},
+        {"output", 'o', POPT_ARG_STRING, &copy, 0, "salvage, copy: the file to be written", "COPY"},
+        {"size", 0, POPT_ARG_STRING, &size, 0, "copy, resize: size of the file", "BYTES"},
         POPT_AUTOHELP POPT_TABLEEND,
     };
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
@@ -222,11 +251,13 @@ int wal_main(int argc, const char **argv)
         return CLI_OK;
     }
     if (argc < 2)
-        return cli_usage(argv[0], "no action given, name dump, verify, stat or salvage");
-    while (action < 4 && strcmp(argv[1], actions[action]) != 0)
+        return cli_usage(argv[0],
+                         "no action given, name dump, verify, stat, salvage, copy or resize");
+    while (action < ACTIONS && strcmp(argv[1], actions[action]) != 0)
         action++;
-    if (action == 4)
-        return cli_usage(argv[0], "there is no '%s', name dump, verify, stat or salvage", argv[1]);
+    if (action == ACTIONS)
+        return cli_usage(
+            argv[0], "there is no '%s', name dump, verify, stat, salvage, copy or resize", argv[1]);
 
     snprintf(command, sizeof(command), "keel wal %s", argv[1]);
     argv[1] = command;
@@ -236,15 +267,21 @@ int wal_main(int argc, const char **argv)
     if (count == 0)
         return cli_usage(command,
                          "no log given, name a wal.keel, or the folder or device of a store");
-    if (copy && action != 3)
-        return cli_usage(command, "-o is for salvage, leave it out");
-    switch (action) {
-    case 0:
+    if (check_usage(command, (enum action)action, copy, size, &bytes))
+        return CLI_USAGE;
+    switch ((enum action)action) {
+    case DUMP:
         return run_dump(command, args[0], json);
-    case 1:
+    case VERIFY:
         return run_verify(command, args[0], json);
-    case 2:
+    case STAT:
         return run_stat(command, args[0], json);
+    case COPY:
+        return wal_copy(command, args[0], copy, bytes, json);
+    case RESIZE:
+        return wal_resize(command, args[0], bytes, json);
+    case SALVAGE:
+    case ACTIONS:
     default:
         return run_salvage(command, args[0], copy, json);
     }

@@ -28,6 +28,11 @@ bad "$KEEL" wal verify one two
 bad "$KEEL" wal stat
 bad "$KEEL" wal salvage log
 bad "$KEEL" wal verify log -o copy
+bad "$KEEL" wal copy log
+bad "$KEEL" wal resize log
+bad "$KEEL" wal resize log --size large
+bad "$KEEL" wal resize log --size 0
+bad "$KEEL" wal dump log --size 1MiB
 bad "$KEEL" check
 bad "$KEEL" check one two
 bad "$KEEL" check --mend "$DIR"
