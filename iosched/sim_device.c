@@ -275,13 +275,17 @@ static void apply_fault(struct keel_sim *sim, struct sim_cmd *cmd, const struct 
     TRACE(SIM_FAULT, trace_id(cmd->file), "struck", cmd->offset, cmd->len, fault->kind);
     switch (fault->kind) {
     case KEEL_FAULT_SHORT:
-        if (sectors > 1)
+        /* One that is to be untorn is never split, so it cannot go half its way. */
+        if (sectors > 1 && !cmd->atomic)
             cmd->transfer = sectors / 2 * SIM_SECTOR_BYTES;
         cmd->res = (int32_t)cmd->transfer;
         return;
     case KEEL_FAULT_ERROR:
-        /* Nothing, all of it or its beginning has happened. */
+        /* Nothing, all of it or its beginning has happened; where it is untorn, not its beginning:
+         * a device promises that for errors as for power (NVM Command Set 1.0, AWUPF). */
         cmd->transfer = (uint32_t)prng_below(&sim->prng, sectors + 1u) * SIM_SECTOR_BYTES;
+        if (cmd->atomic && cmd->transfer < cmd->len)
+            cmd->transfer = 0;
         cmd->res = fault->error ? fault->error : -EIO;
         return;
     case KEEL_FAULT_LOST:
