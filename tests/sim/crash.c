@@ -12,9 +12,10 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "tests/sim/share.h"
 #include "tools/sim/run.h"
 
-#define SEEDS_DEFAULT 100u
+#define SEEDS_DEFAULT SIM_SHARE(100u)
 
 struct options {
     struct sim_options sim;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # keel bench ladder, map and ycsb: every rung has figures or a reason, cells are all there, records are what was written.
 . "$(dirname "$0")/common.inc"
+full_speed
 need python3
 value() { json "$DIR/out" "$1"; }
 true_of() { [ "$(value "$1")" = True ] || fail "not so: $1: $(head -c 4000 "$DIR/out")"; }

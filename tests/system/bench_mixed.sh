@@ -1,6 +1,7 @@
 #!/bin/sh
 # keel bench mixed: every phase is there, write-back is counted, and keel report draws both pictures of it.
 . "$(dirname "$0")/common.inc"
+full_speed
 need python3
 
 expect 0 "$KEEL" bench mixed --seconds 1 --rounds 1 --data 64m --depth 4 --path "$DIR" --json

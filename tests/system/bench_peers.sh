@@ -1,6 +1,7 @@
 #!/bin/sh
 # The peers that are other programs: what they print is understood.
 . "$(dirname "$0")/common.inc"
+full_speed
 need python3 fio db_bench
 
 expect 0 "$KEEL" bench commit --threads 2 --seconds 1 --rounds 2 --path "$DIR" --vs fio,rocksdb --json

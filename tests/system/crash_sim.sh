@@ -2,6 +2,7 @@
 # keel crash sim: seeds are proved, one can be run again, the JSON has what was reached. That the proof catches bugs is
 # the business of sim_seeded_bugs, which plants them.
 . "$(dirname "$0")/common.inc"
+full_speed
 need python3
 
 expect 0 "$KEEL" crash sim --seeds 3 --json

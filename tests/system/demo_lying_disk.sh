@@ -2,7 +2,7 @@
 # The demo can fail: on a disk that drops log writes after a while, or page writes, acknowledged
 # transactions are lost, and it says so.
 . "$(dirname "$0")/common.inc"
-ldd "$KEEL" | grep -q 'lib[at]san' && skip "a sanitizer does not let a library be preloaded"
+sanitized && skip "a sanitizer does not let a library be preloaded"
 build deny_uring.c "$DIR/deny_uring"
 build lying_disk.c "$DIR/lying.so" -shared -fPIC -ldl
 

@@ -3,6 +3,7 @@
 # figure says where it is from (tests/docs/figures.py), links lead somewhere, the examples run; and a document that is
 # wrong is refused.
 . "$(dirname "$0")/common.inc"
+full_speed
 need python3 bash "${CC:-cc}"
 ROOT=$(cd "$HERE/../.." && pwd)
 cd "$DIR" || fail "cannot enter $DIR"

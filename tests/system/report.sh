@@ -2,6 +2,7 @@
 # keel report: one page of well-formed HTML with a picture for each thing there is, from real runs; nothing fetched;
 # what comes out of a file cannot become markup; what is no run is refused.
 . "$(dirname "$0")/common.inc"
+full_speed
 need python3
 
 expect 0 "$KEEL" bench commit --threads 2 --seconds 1 --rounds 2 --path "$DIR" --vs bare --json
