@@ -354,7 +354,6 @@ static void note_held(struct ios_lane *lane, const enum sched_hold *holds)
         held = true;
         switch (holds[cls]) {
         case SCHED_HOLD_CAP:
-            sched_note_cap(&sched->policy);
             ios_count(&stats->held_cap, 1);
             if (flow->start < tags.for_lower)
                 tags.for_lower = flow->start;

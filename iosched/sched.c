@@ -220,10 +220,13 @@ static void learn_idle(struct sched_idle *idle, uint64_t p50, uint64_t p90)
  * Cut or widen by what one signal shows. Two thirds of the way from idle to the aim is where
  * widening stops; six sevenths, where cutting begins. The tail of so few is their p90: their p99
  * would be the worst of them. own_ns: what the signal's own class had in flight,
- * for which nobody else is to blame.
+ * for which nobody else is to blame. The cap widens with the time that the window took, so that a
+ * disk with few commits is found to be fast again as soon as one with many; and also while nothing
+ * is held back, since commands are cut short until it is at its end.
  */
 static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns)
 {
+    uint64_t window_ns = sched->now_ns - sched->window_begin_ns; /* longer after a pause */
     const struct sched_tail *tail = &sched->tails[signal];
     struct sched_idle *idle = &sched->idle[signal];
     uint64_t p50 = sched_tail_percentile(tail, 500),
@@ -247,6 +250,8 @@ static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns
         learn_idle(idle, p50, p90);
     }
 
+    if (window_ns > SCHED_WINDOW_MAX)
+        window_ns = SCHED_WINDOW_MAX;
     uint64_t room50 = idle->p50 * extra / 1000 + 2 * own_ns;
     uint64_t room90 = idle->p90 * extra / 1000 + 2 * own_ns;
     uint64_t over50 = p50 > idle->p50 ? p50 - idle->p50 : 0;
@@ -258,17 +263,31 @@ static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns
         set_cap(sched, sched->cap_ns / 4);
     else if (over50 * 20 > room50 * 17 || over90 * 20 > room90 * 17)
         set_cap(sched, sched->cap_ns * 7 / 10);
-    else if (sched->cap_held && over50 * 20 < room50 * 13 && over90 * 20 < room90 * 13)
-        set_cap(sched, sched->cap_ns + sched->floor_ns / 4);
+    else if (over50 * 20 < room50 * 13 && over90 * 20 < room90 * 13)
+        set_cap(sched, sched->cap_ns + sched->floor_ns * window_ns / (4 * SCHED_WINDOW_NS));
+}
+
+/* Fewer are enough when most of them are late: a disk that has become slow answers few. */
+static bool telling(const struct sched_tail *tail)
+{
+    return tail->count >= SCHED_SAMPLES_FEW || 2 * tail->late > tail->count;
+}
+
+/* Does a commit, or a read, wait for the disk? */
+static bool somebody_waits(const struct sched *sched)
+{
+    return sched->classes[KEEL_CLASS_WAL].in_flight > 0 ||
+           sched->classes[KEEL_CLASS_READ].in_flight > 0;
 }
 
 static void close_window(struct sched *sched)
 {
-    bool log = sched->tails[SCHED_SIGNAL_LOG].count >= SCHED_SAMPLES_FEW;
-    bool reads = sched->tails[SCHED_SIGNAL_READ].count >= SCHED_SAMPLES_FEW;
+    bool log = telling(&sched->tails[SCHED_SIGNAL_LOG]);
+    bool reads = telling(&sched->tails[SCHED_SIGNAL_READ]);
+    bool none = sched->tails[SCHED_SIGNAL_LOG].count + sched->tails[SCHED_SIGNAL_READ].count == 0;
     uint64_t own_ns = reads ? sched->read_load_ns / sched->tails[SCHED_SIGNAL_READ].count : 0;
 
-    if (log || reads)
+    if (log || reads || (none && somebody_waits(sched)))
         sched->quiet_ns = sched->now_ns;
     if (sched->options.mode == KEEL_SCHED_ADAPTIVE && !BUG(NO_CAP)) {
         if (log)
@@ -281,7 +300,6 @@ static void close_window(struct sched *sched)
     memset(sched->tails, 0, sizeof(sched->tails));
     sched->read_load_ns = 0;
     sched->lower_seen = sched->lower_ns > 0;
-    sched->cap_held = false;
     sched->window_begin_ns = sched->now_ns;
 }
 
@@ -295,6 +313,18 @@ static bool seen_enough(const struct sched *sched)
 
     return log->count >= SCHED_SAMPLES_MIN || reads->count >= 4 * SCHED_SAMPLES_MIN ||
            (tail->late >= SCHED_SAMPLES_FEW && 2 * tail->late > tail->count);
+}
+
+/* Has it taken so long that it is closed with what there is? */
+static bool waited_enough(const struct sched *sched, uint64_t window_ns)
+{
+    const struct sched_tail *log = &sched->tails[SCHED_SIGNAL_LOG],
+                            *reads = &sched->tails[SCHED_SIGNAL_READ];
+    const struct sched_tail *tail = log->count > 0 ? log : reads;
+
+    if (tail->count > 0 ? telling(tail) : !somebody_waits(sched))
+        return window_ns >= SCHED_WINDOW_MAX;
+    return window_ns >= SCHED_WINDOW_LONG;
 }
 
 void sched_advance(struct sched *sched, uint64_t now_ns)
@@ -320,7 +350,7 @@ void sched_advance(struct sched *sched, uint64_t now_ns)
     sched->now_ns = now_ns;
 
     uint64_t window = now_ns - sched->window_begin_ns;
-    if (window >= SCHED_WINDOW_MAX || (window >= SCHED_WINDOW_NS && seen_enough(sched)))
+    if (window >= SCHED_WINDOW_NS && (seen_enough(sched) || waited_enough(sched, window)))
         close_window(sched);
 }
 

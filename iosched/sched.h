@@ -35,8 +35,11 @@
 #define SCHED_CHUNK_BYTES  (64u * 1024u) /* what commands are cut to while somebody is protected */
 #define SCHED_WINDOW_NS    10000000ull
 #define SCHED_WINDOW_MAX   100000000ull /* one with few samples is closed after so long */
-#define SCHED_SAMPLES_MIN  32u          /* a window with so many commits may close */
-#define SCHED_SAMPLES_FEW  8u /* fewer say nothing. A lone reader that is held up has no more */
+#define SCHED_WINDOW_LONG                                                                \
+    1000000000ull              /* one with fewer still, that are not late, after so long \
+                                */
+#define SCHED_SAMPLES_MIN  32u /* a window with so many commits may close */
+#define SCHED_SAMPLES_FEW  8u  /* fewer say nothing. A lone reader that is held up has no more */
 #define SCHED_LOG_SPAN_NS  10000000ull /* over which the log's share is looked at */
 #define SCHED_LEAD_NS      500000ull /* a flow may be ahead of those held back elsewhere by this */
 #define SCHED_COST_SIZES   (KEEL_IO_BYTES_MAX / KEEL_BLOCK_BYTES + 1)
@@ -114,7 +117,6 @@ struct sched {
     uint64_t quiet_ns;     /* since when nobody was to be protected */
     uint64_t read_load_ns; /* sum over the samples of reads: in flight of their own class then */
     bool lower_seen;       /* something below READ was in flight in this window */
-    bool cap_held;         /* the cap held something back in this window */
     struct sched_tail tails[SCHED_SIGNALS];
     struct sched_idle idle[SCHED_SIGNALS];
     uint64_t target_ns, idle_ns; /* for those who look */
@@ -148,12 +150,6 @@ void sched_start(struct sched *sched, struct sched_flow *flow, uint32_t cls);
 
 /* So many commands of a class, that cost so much together, are back. */
 void sched_finish(struct sched *sched, uint32_t cls, uint32_t count, uint64_t cost_ns);
-
-/* The cap held something back. */
-static inline void sched_note_cap(struct sched *sched)
-{
-    sched->cap_held = true;
-}
 
 /* What a commit or a foreground read took, from going to coming back. */
 void sched_sample(struct sched *sched, enum sched_signal signal, uint64_t exec_ns);

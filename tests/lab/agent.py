@@ -11,6 +11,7 @@ Lines "ask WORD..." of the guest are done and answered with "done" or "failed RE
   mend         the disk is whole again; what hung is answered
   unplug       the disk is gone       plug   it is there again
   link on|off  the network cable
+  throttle N   the disk "slow" takes N requests per second, 0: as many as come
 """
 import json
 import os
@@ -79,6 +80,9 @@ class Monitor:
             self.run("device_add", driver="nvme", id="nvme", drive="disk", serial="keel0")
         elif action == "link":
             self.run("set_link", name="net", up=rest[0] == "on")
+        elif action == "throttle":
+            bounds = {key: 0 for key in ("bps", "bps_rd", "bps_wr", "iops_rd", "iops_wr")}
+            self.run("block_set_io_throttle", id="slow", iops=int(rest[0]), **bounds)
         else:
             raise RuntimeError(f"there is no {action}")
 

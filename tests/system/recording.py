@@ -37,7 +37,8 @@ class Recording:
 
     def submit(self, command):
         self.ids += 1
-        self.lines.append(f"nvme_setup_cmd: nvme0: disk=nvme0n1, qid=1, cmdid={self.ids}, nsid=1, flags=0x0, "
+        # As 5.10 prints it: above the tag a number of uses, which its completion does not have.
+        self.lines.append(f"nvme_setup_cmd: nvme0: disk=nvme0n1, qid=1, cmdid={self.ids | 0x3000}, nsid=1, flags=0x0, "
                           f"meta=0x0, cmd=({command})")
         return self.ids
 

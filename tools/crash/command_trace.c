@@ -93,6 +93,13 @@ static void parse_op(struct command_event *event, const char *line)
     }
 }
 
+/* The tag of a command. Above it is a number that tells uses of a tag apart (5.14, and stable
+ * releases before): some kernels print it when the command goes and not when it is complete. */
+static uint32_t tag_of(const char *line)
+{
+    return (uint32_t)field(line, " cmdid=") & 0xfff;
+}
+
 /* line: from the controller's name on. */
 static int parse_submit(struct parser *parser, const char *line)
 {
@@ -111,7 +118,7 @@ static int parse_submit(struct parser *parser, const char *line)
 
     struct open_command *open = &parser->open[parser->opens++];
     *open = (struct open_command){
-        .queue = queue, .id = (uint32_t)field(line, " cmdid="), .submit = parser->trace->count - 1};
+        .queue = queue, .id = tag_of(line), .submit = parser->trace->count - 1};
     memcpy(open->device, event->device, sizeof(open->device));
     return 0;
 }
@@ -119,7 +126,7 @@ static int parse_submit(struct parser *parser, const char *line)
 static int parse_complete(struct parser *parser, const char *line)
 {
     uint32_t queue = (uint32_t)field(line, " qid=");
-    uint32_t id = (uint32_t)field(line, " cmdid=");
+    uint32_t id = tag_of(line);
     char device[12];
     copy_device(device, line);
     for (uint32_t i = 0; i < parser->opens; i++) {

@@ -205,20 +205,24 @@ Test(sched, percentiles_of_a_window_are_within_a_step)
     }
 }
 
-/* Feed a window with commits that took so long, while write-back is in flight or not. */
-static void window(struct sched *sched, uint64_t exec_ns, bool lower)
+/* Feed so much time with commits that took so long, while write-back is in flight or not. */
+static void feed(struct sched *sched, uint64_t span_ns, unsigned commits, uint64_t exec_ns,
+                 bool lower)
 {
     struct sched_flow flow = {.waiting = 1, .head_cost_ns = 10000};
 
-    if (lower) {
+    if (lower)
         sched_start(sched, &flow, KEEL_CLASS_WRITEBACK);
-        sched_note_cap(sched);
-    }
-    for (unsigned i = 0; i < 64; i++)
+    for (unsigned i = 0; i < commits; i++)
         sched_sample(sched, SCHED_SIGNAL_LOG, exec_ns);
-    sched_advance(sched, sched->now_ns + SCHED_WINDOW_NS);
+    sched_advance(sched, sched->now_ns + span_ns);
     if (lower)
         sched_finish(sched, KEEL_CLASS_WRITEBACK, 1, 10000);
+}
+
+static void window(struct sched *sched, uint64_t exec_ns, bool lower)
+{
+    feed(sched, SCHED_WINDOW_NS, 64, exec_ns, lower);
 }
 
 Test(sched, the_cap_falls_within_five_windows_and_comes_back_within_a_second)
@@ -240,6 +244,30 @@ Test(sched, the_cap_falls_within_five_windows_and_comes_back_within_a_second)
     while (sched.cap_ns < sched.options.cap_ns && sched.now_ns < begin + 10000000000ull)
         sched_advance(&sched, sched.now_ns + SCHED_WINDOW_NS);
     cr_assert_lt(sched.now_ns - begin, 1000000000ull);
+}
+
+Test(sched, a_disk_so_slow_that_it_answers_few_commits_is_not_taken_for_a_quiet_one)
+{
+    static struct sched sched;
+    struct sched_flow log = {.waiting = 1, .head_cost_ns = 10000};
+
+    sched_init(&sched, 0);
+    for (unsigned i = 0; i < 10; i++)
+        window(&sched, 4000000, false);
+    for (unsigned i = 0; i < 5; i++)
+        feed(&sched, SCHED_WINDOW_MAX, 3, 30000000, true);
+    cr_assert_eq(sched.cap_ns, sched.floor_ns);
+    /* Not one is answered, but one waits. */
+    sched_start(&sched, &log, KEEL_CLASS_WAL);
+    for (unsigned i = 0; i < 50; i++)
+        feed(&sched, SCHED_WINDOW_MAX, 0, 0, true);
+    cr_assert_eq(sched.cap_ns, sched.floor_ns);
+    sched_finish(&sched, KEEL_CLASS_WAL, 1, 10000);
+    /* The disk is as it was, and the few commits are in time: up again in seconds, not in windows
+     * of some number. */
+    for (unsigned i = 0; i < 50 && sched.cap_ns < sched.options.cap_ns; i++)
+        feed(&sched, SCHED_WINDOW_MAX, 20, 4000000, true);
+    cr_assert_eq(sched.cap_ns, sched.options.cap_ns);
 }
 
 Test(sched, the_cap_stays_where_commits_keep_their_aim)
