@@ -193,7 +193,7 @@ static inline struct pc_stripe *pc_stripe_self(struct keel_pagecache *cache)
 {
     if (__builtin_expect(keel_stripe_private_ == 0, 0))
         keel_stripe_choose_private_();
-    return &cache->stripes[keel_stripe_private_ - 1];
+    return &cache->stripes[keel_stripe_private_ / sizeof(struct pc_stripe) - 1];
 }
 
 static inline void pc_count_own(_Atomic uint64_t *counter)

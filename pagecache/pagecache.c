@@ -252,7 +252,9 @@ __thread uint32_t keel_stripe_private_;
 
 void keel_stripe_choose_private_(void)
 {
-    keel_stripe_private_ = 1 + atomic_fetch_add(&stripes_given, 1) % PC_STRIPES;
+    uint32_t stripe = atomic_fetch_add(&stripes_given, 1) % PC_STRIPES;
+
+    keel_stripe_private_ = (stripe + 1) * (uint32_t)sizeof(struct pc_stripe);
 }
 
 void keel_pagecache_poison(struct keel_pagecache *cache, keel_lsn durable)

@@ -21,7 +21,7 @@
 #define PAGES_MAX (UINT64_C(1) << 48) /* of a space: words of an address space */
 
 /* Under space_lock: pages below are served without asking further, unless after poison. release:
- * pairs with keel_word_private_; the device was grown before. */
+ * pairs with keel_here_private_; the device was grown before. */
 static void set_limit(struct keel_space *space)
 {
     bool poisoned = atomic_load(&space->cache->poison_lsn) != KEEL_LSN_MAX;

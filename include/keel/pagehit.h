@@ -35,7 +35,8 @@ struct keel_space_private_ {
     uint32_t len;       /* of a page's user part */
 };
 
-/* This thread's stripe, plus one; 0 before its first hit. initial-exec: one instruction. */
+/* Where this thread's stripe ends, in bytes; 0 before its first hit. initial-exec: one instruction.
+ */
 extern KEEL_PUBLIC __thread uint32_t keel_stripe_private_
     __attribute__((tls_model("initial-exec")));
 KEEL_PUBLIC void keel_stripe_choose_private_(void);
@@ -60,18 +61,15 @@ static inline void keel_count_hit_private_(const struct keel_space_private_ *hot
         keel_stripe_choose_private_();
 
     /* Two threads of one stripe may lose a count; none waits for another's cache line. */
-    uint64_t *hits = (uint64_t *)(void *)(hot->stripes + (size_t)(keel_stripe_private_ - 1) * 128);
+    uint64_t *hits = (uint64_t *)(void *)(hot->stripes + keel_stripe_private_ - 128);
     __atomic_store_n(hits, __atomic_load_n(hits, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
 }
 
-/* The word of a page that may be served from here, or NULL. */
-static inline uint64_t *keel_word_private_(const struct keel_space_private_ *hot,
-                                           keel_pageno pageno)
+/* May the page be served from here? */
+static inline bool keel_here_private_(const struct keel_space_private_ *hot, keel_pageno pageno)
 {
     /* acquire: pairs with keel_space_grow */
-    if (__builtin_expect(pageno >= __atomic_load_n(&hot->limit, __ATOMIC_ACQUIRE), 0))
-        return NULL;
-    return &hot->words[pageno];
+    return __builtin_expect(pageno < __atomic_load_n(&hot->limit, __ATOMIC_ACQUIRE), 1);
 }
 
 static inline char *keel_data_private_(const struct keel_space_private_ *hot, uint64_t value)
@@ -84,23 +82,24 @@ static inline bool keel_page_hit_private_(struct keel_space *space, keel_pageno 
                                           struct keel_page *ret)
 {
     const struct keel_space_private_ *hot = keel_hot_private_(space);
-    uint64_t *word = keel_word_private_(hot, pageno);
 
-    if (!word)
+    if (!keel_here_private_(hot, pageno))
         return false;
-    uint64_t value, expected = __atomic_load_n(word, __ATOMIC_RELAXED);
+    uint64_t *word = &hot->words[pageno];
+    uint64_t value, next, expected = __atomic_load_n(word, __ATOMIC_RELAXED);
     do {
         value = expected;
+        next = value + 1;
         if (__builtin_expect(value >> 32 == 0 ||
                                  (value & KEEL_WORD_LATCH_PRIVATE) >= KEEL_WORD_SHARED_PRIVATE,
                              0))
             return false;
-    } while (!__atomic_compare_exchange_n(
-        word, &expected,
-        (value &
-         ~(value & KEEL_WORD_FRESH_PRIVATE ? KEEL_WORD_FRESH_PRIVATE : KEEL_WORD_MARK_PRIVATE)) +
-            1,
-        false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+        if (__builtin_expect((value & (KEEL_WORD_MARK_PRIVATE | KEEL_WORD_FRESH_PRIVATE)) != 0, 0))
+            next &= ~(value & KEEL_WORD_FRESH_PRIVATE ? KEEL_WORD_FRESH_PRIVATE
+                                                      : KEEL_WORD_MARK_PRIVATE);
+    } while (__builtin_expect(!__atomic_compare_exchange_n(word, &expected, next, false,
+                                                           __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+                              0));
 
     /* Out of `value`, not of what the exchange gave back: so the processor may look at the page
      * while the exchange is under way. */
@@ -145,10 +144,10 @@ static inline bool keel_page_peek(struct keel_space *space, keel_pageno pageno,
                                   struct keel_peek *ret)
 {
     const struct keel_space_private_ *hot = keel_hot_private_(space);
-    uint64_t *word = keel_word_private_(hot, pageno);
 
-    if (!word)
+    if (!keel_here_private_(hot, pageno))
         return false;
+    uint64_t *word = &hot->words[pageno];
     /* acquire: what was stored before the frame was published is seen */
     uint64_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
     if (__builtin_expect(
