@@ -37,7 +37,8 @@ void keel_page_used_private_(uint64_t *at, uint64_t value)
  * ThreadSanitizer, to which the holder of the latch stores without atomics: what was read beside it
  * is thrown away by keel_peek_valid.
  */
-__attribute__((no_sanitize("thread"))) void keel_page_copy(void *to, const void *from, size_t bytes)
+__attribute__((no_sanitize("thread"))) void keel_page_copy_private_(void *to, const void *from,
+                                                                    size_t bytes)
 {
     char *at = to;
     const char *source = from;

@@ -225,7 +225,7 @@ KEEL_MUST_CHECK static inline bool keel_page_peek(struct keel_space *space, keel
 /* What was copied since keel_page_peek is the page as it was at one moment. */
 KEEL_MUST_CHECK static inline bool keel_peek_valid(const struct keel_peek *peek);
 /* Copy out of a page that others may be changing, by loads that the language allows there. */
-KEEL_PUBLIC void keel_page_copy(void *to, const void *from, size_t bytes);
+static inline void keel_page_copy(void *to, const void *from, size_t bytes);
 
 /* Start reading pages that are not resident; as many as go; returns how many were started. Pages
  * side by side go as one command where the device's scheduler may merge. Owner thread of ctx. */
