@@ -34,12 +34,10 @@
 #define SCHED_FLOOR_CHUNKS 2u            /* the cap's floor */
 #define SCHED_CHUNK_BYTES  (64u * 1024u) /* what commands are cut to while somebody is protected */
 #define SCHED_WINDOW_NS    10000000ull
-#define SCHED_WINDOW_MAX   100000000ull /* one with few samples is closed after so long */
-#define SCHED_WINDOW_LONG                                                                \
-    1000000000ull              /* one with fewer still, that are not late, after so long \
-                                */
-#define SCHED_SAMPLES_MIN  32u /* a window with so many commits may close */
-#define SCHED_SAMPLES_FEW  8u  /* fewer say nothing. A lone reader that is held up has no more */
+#define SCHED_WINDOW_MAX   100000000ull  /* one with few samples is closed after so long */
+#define SCHED_WINDOW_LONG  1000000000ull /* one with still fewer, none of them late */
+#define SCHED_SAMPLES_MIN  32u           /* a window with so many commits may close */
+#define SCHED_SAMPLES_FEW  8u /* fewer say nothing. A lone reader that is held up has no more */
 #define SCHED_LOG_SPAN_NS  10000000ull /* over which the log's share is looked at */
 #define SCHED_LEAD_NS      500000ull /* a flow may be ahead of those held back elsewhere by this */
 #define SCHED_COST_SIZES   (KEEL_IO_BYTES_MAX / KEEL_BLOCK_BYTES + 1)
