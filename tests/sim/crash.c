@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "base/bug.h"
-#include "tests/sim/share.h"
+#include "tests/support/share.h"
 #include "tools/sim/run.h"
 
-#define SEEDS_DEFAULT SIM_SHARE(100u)
+#define SEEDS_DEFAULT TEST_SHARE(100u)
 
 struct options {
     struct sim_options sim;

@@ -22,13 +22,13 @@
 #include "base/assert.h"
 #include "base/endian.h"
 #include "base/prng.h"
-#include "tests/sim/share.h"
+#include "tests/support/share.h"
 #include "wal/log.h"
 
 #define PATH           "wal.keel"
 #define RING           (256u * 1024u)
 #define PLACES         (RING / WAL_BLOCK)
-#define CASES_DEFAULT  SIM_SHARE(100000u)
+#define CASES_DEFAULT  TEST_SHARE(100000u)
 #define CASES_OF_WORLD 400u /* of one world */
 #define CASES_OF_STEP  8u   /* cuts of one state */
 #define SECTOR         512u

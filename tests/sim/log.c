@@ -45,12 +45,12 @@
 #include "base/bug.h"
 #include "base/endian.h"
 #include "base/prng.h"
-#include "tests/sim/share.h"
+#include "tests/support/share.h"
 #include "wal/log.h"
 
 #define PATH        "wal.keel"
 #define RING        (256u * 1024u)
-#define SEEDS       SIM_SHARE(2000u)
+#define SEEDS       TEST_SHARE(2000u)
 #define LIVES       3u
 #define STEPS       48u
 #define GROUPS_MAX  2048u

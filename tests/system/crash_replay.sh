@@ -4,7 +4,7 @@
 . "$(dirname "$0")/common.inc"
 need python3 od
 states=200
-sanitized && states=40
+sanitized && states=8
 
 cat >"$DIR/check" <<'EOF'
 #!/bin/sh
