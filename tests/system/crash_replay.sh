@@ -3,8 +3,7 @@
 # violation where it was not, a refusal where log and trace do not fit.
 . "$(dirname "$0")/common.inc"
 need python3 od
-states=200
-sanitized && states=8
+full_speed
 
 cat >"$DIR/check" <<'EOF'
 #!/bin/sh
@@ -22,7 +21,7 @@ replay() {
 	python3 "$HERE/recording.py" "$kind" "$DIR/log" $trace || fail "recording of $kind"
 	# shellcheck disable=SC2086
 	expect "$status" "$KEEL" crash replay "$DIR/log" ${trace:+--trace $trace} --check "$DIR/check" \
-		--states "$states" --json
+		--states 200 --json
 }
 
 # said KIND KEY VALUE: in the JSON of the last replay.
