@@ -227,7 +227,7 @@ Test(wal_scan, a_valid_block_further_on_than_K_is_damage)
 Test(wal_scan, W7_every_bit_below_the_promise_is_guarded)
 {
     struct world world, after;
-    uint64_t blocks = 3, stride = TEST_SHARE(4) == 4 ? 7 : 29;
+    uint64_t blocks = 3, stride = TEST_SHARE(8) == 8 ? 7 : 29;
 
     world_create(&world, WORLD_RING_MIN, 1);
     world_start(&world);
