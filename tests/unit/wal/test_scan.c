@@ -234,7 +234,7 @@ Test(wal_scan, W7_every_bit_below_the_promise_is_guarded)
     keel_lsn base = commit_blocks(&world, (uint32_t)blocks + 1);
     cut_now(&world, &after);
     /* All bits of a block's first 64 bytes, then each seventh: one or two of each byte.
-     * A quarter of these under a sanitizer. */
+     * Fewer of these under a sanitizer. */
     for (uint64_t bit = 0; bit < blocks * WAL_BLOCK * 8;
          bit += bit / 8 % WAL_BLOCK < 64 ? 1 : stride) {
         uint64_t at =
