@@ -15,7 +15,7 @@
 #include "tests/support/share.h"
 #include "tools/sim/run.h"
 
-#define SEEDS_DEFAULT TEST_SHARE(100u)
+#define SEEDS_DEFAULT TEST_SHARE(40u)
 
 struct options {
     struct sim_options sim;
