@@ -226,7 +226,6 @@ static void learn_idle(struct sched_idle *idle, uint64_t p50, uint64_t p90)
  */
 static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns)
 {
-    uint64_t window_ns = sched->now_ns - sched->window_begin_ns; /* longer after a pause */
     const struct sched_tail *tail = &sched->tails[signal];
     struct sched_idle *idle = &sched->idle[signal];
     uint64_t p50 = sched_tail_percentile(tail, 500),
@@ -250,7 +249,8 @@ static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns
         learn_idle(idle, p50, p90);
     }
 
-    if (window_ns > SCHED_WINDOW_MAX)
+    uint64_t window_ns = sched->now_ns - sched->window_begin_ns;
+    if (window_ns > SCHED_WINDOW_MAX) /* after a pause */
         window_ns = SCHED_WINDOW_MAX;
     uint64_t room50 = idle->p50 * extra / 1000 + 2 * own_ns;
     uint64_t room90 = idle->p90 * extra / 1000 + 2 * own_ns;
@@ -267,10 +267,23 @@ static void steer(struct sched *sched, enum sched_signal signal, uint64_t own_ns
         set_cap(sched, sched->cap_ns + sched->floor_ns * window_ns / (4 * SCHED_WINDOW_NS));
 }
 
+static bool mostly_late(const struct sched_tail *tail)
+{
+    return 2 * tail->late > tail->count;
+}
+
 /* Fewer are enough when most of them are late: a disk that has become slow answers few. */
 static bool telling(const struct sched_tail *tail)
 {
-    return tail->count >= SCHED_SAMPLES_FEW || 2 * tail->late > tail->count;
+    return tail->count >= SCHED_SAMPLES_FEW || mostly_late(tail);
+}
+
+/* With commits there, reads do not count. */
+static const struct sched_tail *leading_tail(const struct sched *sched)
+{
+    const struct sched_tail *log = &sched->tails[SCHED_SIGNAL_LOG];
+
+    return log->count > 0 ? log : &sched->tails[SCHED_SIGNAL_READ];
 }
 
 /* Does a commit, or a read, wait for the disk? */
@@ -306,21 +319,17 @@ static void close_window(struct sched *sched)
 /* Has the window seen enough to be closed before its time? */
 static bool seen_enough(const struct sched *sched)
 {
-    const struct sched_tail *log = &sched->tails[SCHED_SIGNAL_LOG],
-                            *reads = &sched->tails[SCHED_SIGNAL_READ];
-    /* With commits there, reads do not count. */
-    const struct sched_tail *tail = log->count > 0 ? log : reads;
+    const struct sched_tail *tail = leading_tail(sched);
 
-    return log->count >= SCHED_SAMPLES_MIN || reads->count >= 4 * SCHED_SAMPLES_MIN ||
-           (tail->late >= SCHED_SAMPLES_FEW && 2 * tail->late > tail->count);
+    return sched->tails[SCHED_SIGNAL_LOG].count >= SCHED_SAMPLES_MIN ||
+           sched->tails[SCHED_SIGNAL_READ].count >= 4 * SCHED_SAMPLES_MIN ||
+           (tail->late >= SCHED_SAMPLES_FEW && mostly_late(tail));
 }
 
 /* Has it taken so long that it is closed with what there is? */
 static bool waited_enough(const struct sched *sched, uint64_t window_ns)
 {
-    const struct sched_tail *log = &sched->tails[SCHED_SIGNAL_LOG],
-                            *reads = &sched->tails[SCHED_SIGNAL_READ];
-    const struct sched_tail *tail = log->count > 0 ? log : reads;
+    const struct sched_tail *tail = leading_tail(sched);
 
     if (tail->count > 0 ? telling(tail) : !somebody_waits(sched))
         return window_ns >= SCHED_WINDOW_MAX;

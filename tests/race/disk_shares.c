@@ -29,13 +29,14 @@
 #define FILE_BYTES (64u << 20)
 #define CAP_NS     150000u /* some seven such writes, as they are charged unless there is a profile */
 
-/* One that writes. `all`: in memory that processes share. */
+/* In memory that processes share. */
 struct all {
     _Atomic uint64_t done[2]; /* stored by their threads, read by whoever judges at the end */
-    _Atomic unsigned ready; /* threads that have their requests queued; of them, the first begins */
-    _Atomic unsigned enough; /* threads that have seen a second of the disk's time */
+    _Atomic unsigned ready;   /* threads that have their requests queued */
+    _Atomic unsigned enough;  /* threads that have seen a second of the disk's time */
 };
 
+/* One that writes. */
 struct writer {
     struct all *all;
     unsigned index, depth;

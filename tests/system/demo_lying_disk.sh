@@ -28,12 +28,9 @@ caught /wal.keel
 
 # Lost page writes matter once a checkpoint has let go of the log that could replace them: how long that takes is the
 # disk's affair. The store is made on a true disk; from then on no page is written.
-made() {
+for seconds in 6 12 24 48; do
 	rm -rf "$DIR/store"
 	expect 0 "$KEEL" demo --path "$DIR/store" --seconds 1
-}
-for seconds in 6 12 24 48; do
-	made
 	demo /pages.keel 0 "$seconds"
 	[ "$status" -eq 0 ] || break
 done
