@@ -23,8 +23,10 @@
 #include "tests/support/tmpdir.h"
 
 #define SECOND     UINT64_C(1000000000)
-#define FEW        12u
-#define MANY       120u
+/* Enough that a thread which waits for a processor for some tens of milliseconds has not run out of
+ * what it asked for: then the other would rightly have more. */
+#define FEW        48u
+#define MANY       480u
 #define BYTES      (32u << 10)
 #define FILE_BYTES (64u << 20)
 #define CAP_NS     150000u /* some seven such writes, as they are charged unless there is a profile */
