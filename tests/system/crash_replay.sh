@@ -21,7 +21,7 @@ replay() {
 	python3 "$HERE/recording.py" "$kind" "$DIR/log" $trace || fail "recording of $kind"
 	# shellcheck disable=SC2086
 	expect "$status" "$KEEL" crash replay "$DIR/log" ${trace:+--trace $trace} --check "$DIR/check" \
-		--states 200 --json
+		--states 60 --json
 }
 
 # said KIND KEY VALUE: in the JSON of the last replay.
