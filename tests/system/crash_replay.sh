@@ -2,15 +2,21 @@
 # keel crash replay on recordings of an engine of eight lines: clean where each acknowledged write was covered, a
 # violation where it was not, a refusal where log and trace do not fit.
 . "$(dirname "$0")/common.inc"
-need python3 od
+need python3 cmp
 full_speed
 
-cat >"$DIR/check" <<'EOF'
+# The blocks 1 to 40 as the engine writes them.
+python3 -c 'import struct, sys
+sys.stdout.buffer.write(b"".join(struct.pack("<I", n) * 1024 for n in range(1, 41)))' >"$DIR/blocks"
+# As few processes as can be: it runs for every crash state.
+cat >"$DIR/check" <<EOF
 #!/bin/sh
 # The last acknowledged block, and every one before it, must be there.
-done=$(sed -n 's/^done //p' "$KEEL_CRASH_MARKS" | tail -n 1)
-od -An -v -tu4 -w4096 -j4096 -N$((${done:-0} * 4096)) "$1" |
-	awk -v blocks="${done:-0}" '$NF != NR { exit bad = 1 } END { exit bad || NR != blocks }'
+blocks=0
+while read -r word number; do
+	[ "\$word" != done ] || blocks=\$number
+done <"\$KEEL_CRASH_MARKS"
+exec cmp -s -i 4096:0 -n \$((blocks * 4096)) "\$1" "$DIR/blocks"
 EOF
 chmod +x "$DIR/check"
 
