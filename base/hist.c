@@ -40,12 +40,19 @@ void hist_init(struct hist *hist)
 
 void hist_record(struct hist *hist, uint64_t value)
 {
+    hist_record_many(hist, value, 1);
+}
+
+void hist_record_many(struct hist *hist, uint64_t value, uint64_t count)
+{
     size_t bucket = bucket_of(value);
 
     KEEL_DCHECK(bucket < HIST_BUCKETS);
-    hist->bucket[bucket]++;
-    hist->count++;
-    hist->sum += value;
+    if (count == 0)
+        return;
+    hist->bucket[bucket] += count;
+    hist->count += count;
+    hist->sum += value * count;
     if (value < hist->min)
         hist->min = value;
     if (value > hist->max)

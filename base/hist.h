@@ -25,6 +25,8 @@ struct hist {
 void hist_init(struct hist *hist);
 
 void hist_record(struct hist *hist, uint64_t value);
+/* The same value count times. */
+void hist_record_many(struct hist *hist, uint64_t value, uint64_t count);
 
 /* Add all of from. */
 void hist_merge(struct hist *hist, const struct hist *from);

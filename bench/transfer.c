@@ -4,7 +4,8 @@
  *
  * A thread's turn: hand over what is idle, at most --batch of it, then keel_ctx_poll, which waits
  * only when nothing is idle any more. The clock is read once before a batch and once in the first
- * callback of a poll, so that measuring costs little beside what is measured. The main thread takes
+ * callback of a poll, and what began and ended together is recorded together, so that measuring
+ * costs little beside what is measured. The main thread takes
  * two readings of every counter (bench/lib/crew.h).
  */
 #include "bench/transfer.h"
@@ -58,7 +59,9 @@ struct thread {
     struct transfer *idle;
     struct prng prng;
     uint64_t now_ns; /* of the callbacks of this poll; 0: not read yet */
-    uint64_t done;   /* callbacks run */
+    /* In this poll so many in a row began in the same batch, at this time. */
+    uint64_t same_count, same_begun_ns;
+    uint64_t done; /* callbacks run */
     int error;
     _Atomic uint64_t ops; /* done, as the main thread sees it */
     struct path_report path;
@@ -76,6 +79,14 @@ const char *transfer_path(const struct bench_run *run, char buf[600])
 
 /* ---------------------------------------------------------------- the load */
 
+static void record_same(struct thread *thread)
+{
+    if (thread->same_begun_ns)
+        hist_record_many(&thread->latency, thread->now_ns - thread->same_begun_ns,
+                         thread->same_count);
+    thread->same_count = 0;
+}
+
 static void transfer_done(struct keel_io *io)
 {
     struct transfer *transfer = io->user;
@@ -83,8 +94,11 @@ static void transfer_done(struct keel_io *io)
 
     if (thread->now_ns == 0)
         thread->now_ns = clock_now_ns();
-    if (transfer->begun_ns)
-        hist_record(&thread->latency, thread->now_ns - transfer->begun_ns);
+    if (transfer->begun_ns != thread->same_begun_ns) {
+        record_same(thread);
+        thread->same_begun_ns = transfer->begun_ns;
+    }
+    thread->same_count++;
     if (io->res)
         thread->error = io->res;
     thread->done++;
@@ -163,6 +177,7 @@ static void run_turns(struct thread *thread)
         int rc = keel_ctx_poll(thread->ctx, 0, thread->idle ? 0 : -1);
         if (rc < 0)
             thread->error = rc;
+        record_same(thread);
         atomic_store_explicit(&thread->ops, thread->done, memory_order_relaxed);
     }
 }

@@ -28,14 +28,33 @@ static inline void ios_finish(struct keel_ctx *ctx, struct keel_io *io, enum kee
     }
 }
 
-/* Its last part came: the slot is free again. */
-static inline void ios_slot_free(struct keel_ctx *ctx, const struct keel_io *io)
+/* Its last part came: its slot, index, is free again. */
+static inline void ios_slot_free(struct keel_ctx *ctx, const struct keel_io *io, uint32_t index)
 {
-    struct ios_slot *slot = &ctx->slots[io->private_.slot];
+    struct ios_slot *slot = &ctx->slots[index];
 
     KEEL_INV(I4, atomic_load_explicit(&slot->io, memory_order_relaxed) == io);
     atomic_store_explicit(&slot->io, NULL, memory_order_relaxed);
-    ctx->freed_slots[ctx->freed_count++] = io->private_.slot;
+    ctx->freed_slots[ctx->freed_count++] = index;
+}
+
+/*
+ * All of a request that was pushed in one part, at slot index, is done. What ios_ctx_part_done()
+ * would come to, where the method knows it from the start. Role held; not for steps_clock.
+ */
+__attribute__((always_inline)) static inline void
+ios_ctx_whole_done(struct keel_ctx *ctx, struct keel_io *io, uint32_t index)
+{
+    KEEL_DCHECK(atomic_load(&ctx->role) == 1);
+    KEEL_DCHECK(io->private_.ctx == ctx && !io->private_.chain && !ctx->method->steps_clock);
+
+    ios_request_unseal(io);
+    ios_slot_free(ctx, io, index);
+    if (io->private_.cost_ns)
+        ios_lane_done(ctx, io, 0);
+    io->private_.done_bytes = io->len_bytes;
+    io->res = 0;
+    ios_finish(ctx, io, KEEL_IO_SUBMITTED);
 }
 
 /* All parts came; the request goes again, or is finished, with what rides on it. */
@@ -54,7 +73,7 @@ ios_ctx_part_done(struct keel_ctx *ctx, struct keel_io *io, unsigned part, int32
     if (!ios_request_part(io, part, res))
         return;
     ios_request_unseal(io);
-    ios_slot_free(ctx, io);
+    ios_slot_free(ctx, io, io->private_.slot);
     if (io->private_.cost_ns)
         ios_lane_done(ctx, io, io->private_.part_res[0]);
     if (io->private_.chain || trace_each_wanted() || ctx->method->steps_clock ||

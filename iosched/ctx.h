@@ -225,8 +225,11 @@ void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), cons
 
 /* ------------------------------------------------------------- dispatch.c, lane.c */
 
-/* From the inbox onto lanes. Submit lock held. False: the owner is just putting something in. */
-bool ios_inbox_take_locked(struct keel_ctx *ctx);
+/* From the inbox onto lanes. Submit lock held. */
+void ios_inbox_take_locked(struct keel_ctx *ctx);
+/* The same, and straight to the method where nothing waits and the scheduler is off. Returns how
+ * many went. */
+uint32_t ios_inbox_dispatch(struct keel_ctx *ctx);
 
 /* Nothing is in the inbox, nor about to be. Submit lock held. */
 static inline bool ios_inbox_empty(const struct keel_ctx *ctx)

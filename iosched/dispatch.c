@@ -3,7 +3,8 @@
  *
  * The path of a request through this folder:
  *   keel_io_submit()        checked, into the inbox; from another thread straight onto a lane
- *   ios_dispatch_locked()   from the inbox onto the lane of its disk, the queue of its class
+ *   ios_dispatch_locked()   from the inbox onto the lane of its disk, the queue of its class; or to
+ *                           the method at once, where nothing waits and no policy has a say
  *   ios_lanes_dispatch()    chosen by the policy (sched.c), with what touches it (merge.c); given a
  *                           slot, pushed to the method
  *   ios_ctx_part_done()     a part of it completed (complete.h): the rest goes again, or it is
@@ -45,18 +46,17 @@ void ios_slots_return_locked(struct keel_ctx *ctx)
 
 uint32_t ios_dispatch_locked(struct keel_ctx *ctx, enum ios_flush how)
 {
-    uint32_t pushed = 0;
+    uint32_t pushed;
 
     KEEL_DCHECK(lock_held(&ctx->submit));
     ctx->now_ns = 0;
     if (how == IOS_FLUSH_HOLDER)
         take_slots_back(ctx);
-    ios_inbox_take_locked(ctx);
-    if (ios_queued(ctx) > ctx->aborted.count) {
-        if (trace_each_wanted())
-            ctx->ticks = clock_ticks();
-        pushed = ios_lanes_dispatch(ctx);
-    }
+    if (trace_each_wanted())
+        ctx->ticks = clock_ticks();
+    pushed = ios_inbox_dispatch(ctx);
+    if (ios_queued(ctx) > ctx->aborted.count)
+        pushed += ios_lanes_dispatch(ctx);
     if (ctx->method->flush)
         ctx->method->flush(ctx, how);
     return pushed;

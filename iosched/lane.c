@@ -188,14 +188,17 @@ __attribute__((noinline)) static void push_class(struct keel_ctx *ctx, struct io
         lane->flows[cls].waiting++;
 }
 
-__attribute__((always_inline)) static inline void lane_push(struct keel_ctx *ctx,
-                                                            struct keel_io *io, bool first)
+static inline bool is_off(const struct ios_lane *lane)
 {
-    struct ios_lane *lane = lane_for(ctx, io->device);
+    return !lane->sched ||
+           atomic_load_explicit(&lane->sched->mode, memory_order_relaxed) == KEEL_SCHED_OFF;
+}
 
+__attribute__((always_inline)) static inline void
+lane_push(struct keel_ctx *ctx, struct ios_lane *lane, struct keel_io *io, bool first)
+{
     io->private_.lane = lane->index;
-    if (lane->sched &&
-        atomic_load_explicit(&lane->sched->mode, memory_order_relaxed) != KEEL_SCHED_OFF)
+    if (!is_off(lane))
         push_class(ctx, lane, io, first);
     else if (first)
         ios_queue_push_head(&lane->fifo, io);
@@ -208,7 +211,7 @@ void ios_lane_push(struct keel_ctx *ctx, struct keel_io *io, bool first)
     /* Not always its first time. */
     io->private_.cost_ns = 0;
     io->private_.step_bytes = 0;
-    lane_push(ctx, io, first);
+    lane_push(ctx, lane_for(ctx, io->device), io, first);
 }
 
 void ios_lane_remove(struct keel_ctx *ctx, struct keel_io *io)
@@ -223,21 +226,6 @@ void ios_lane_remove(struct keel_ctx *ctx, struct keel_io *io)
     ios_queue_remove(&lane->queues[cls], io);
     lane->waiting--;
     look_at_head(lane, cls);
-}
-
-bool ios_inbox_take_locked(struct keel_ctx *ctx)
-{
-    uint32_t head = atomic_load_explicit(&ctx->inbox_head, memory_order_relaxed);
-    uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_acquire);
-
-    KEEL_DCHECK(lock_held(&ctx->submit));
-    if (head != tail) {
-        ios_queued_add(ctx, tail - head);
-        for (; head != tail; head++)
-            lane_push(ctx, ctx->inbox[head % IOS_INBOX_MAX], false);
-        atomic_store_explicit(&ctx->inbox_head, head, memory_order_release);
-    }
-    return atomic_load_explicit(&ctx->inbox_claim, memory_order_relaxed) == tail;
 }
 
 /* ------------------------------------------------------------- going */
@@ -302,6 +290,51 @@ __attribute__((always_inline)) static inline enum ios_pushed push_one(struct kee
         ios_request_move_from(at, KEEL_IO_QUEUED, KEEL_IO_SUBMITTED);
     atomic_store_explicit(&slot->io, io, memory_order_release); /* pairs in report_request() */
     return IOS_PUSH_GONE;
+}
+
+void ios_inbox_take_locked(struct keel_ctx *ctx)
+{
+    uint32_t head = atomic_load_explicit(&ctx->inbox_head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_acquire);
+
+    KEEL_DCHECK(lock_held(&ctx->submit));
+    if (head == tail)
+        return;
+    ios_queued_add(ctx, tail - head);
+    for (; head != tail; head++) {
+        struct keel_io *io = ctx->inbox[head % IOS_INBOX_MAX];
+        lane_push(ctx, lane_for(ctx, io->device), io, false);
+    }
+    atomic_store_explicit(&ctx->inbox_head, head, memory_order_release);
+}
+
+uint32_t ios_inbox_dispatch(struct keel_ctx *ctx)
+{
+    uint32_t head = atomic_load_explicit(&ctx->inbox_head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_acquire);
+    uint32_t pushed = 0, queued = 0;
+    /* Else what waits has its turn first. */
+    bool straight = ios_queued(ctx) == ctx->aborted.count;
+
+    KEEL_DCHECK(lock_held(&ctx->submit));
+    for (; head != tail; head++) {
+        struct keel_io *io = ctx->inbox[head % IOS_INBOX_MAX];
+        struct ios_lane *lane = lane_for(ctx, io->device);
+        if (straight && is_off(lane) && ctx->free_count > 0) {
+            io->private_.lane = lane->index;
+            if (push_one(ctx, io) != IOS_PUSH_FULL) {
+                pushed++;
+                continue;
+            }
+        }
+        straight = false;
+        lane_push(ctx, lane, io, false);
+        queued++;
+    }
+    if (queued > 0)
+        ios_queued_add(ctx, queued);
+    atomic_store_explicit(&ctx->inbox_head, head, memory_order_release);
+    return pushed;
 }
 
 /* First come, first served. */

@@ -90,7 +90,8 @@ static int nvme_push(struct keel_ctx *ctx, struct keel_io *io)
     struct ios_step step = ios_request_step(io);
     struct uring_ring *ring = ring_for(ctx, io, &step);
     struct uring_slot slot = {.notes = (ring == &method->data ? URING_ON_DATA : 0) |
-                                       (step.link_sync ? URING_SYNC_APART : 0)};
+                                       (step.link_sync ? URING_SYNC_APART : 0),
+                              .whole = URING_NEVER};
 
     if (uring_ring_room(ring) == 0)
         return KEEL_EFULL;
@@ -103,6 +104,8 @@ static int nvme_push(struct keel_ctx *ctx, struct keel_io *io)
         if (rc)
             return rc;
     }
+    if (slot.bytes == step.len_bytes && uring_is_whole(io, &step))
+        slot.whole = 0;
     uring_pushed(ctx, io, slot, 1);
     return 0;
 }

@@ -85,7 +85,9 @@ __attribute__((noinline)) static int push_transfer(struct keel_ctx *ctx, struct 
     const struct uring_method *method = ctx->method_data;
     struct ios_step step = ios_request_step(io);
     struct uring_ring *ring = ring_for(ctx, io, &step);
-    struct uring_slot slot = {.notes = ring == &method->data ? URING_ON_DATA : 0};
+    struct uring_slot slot = {.notes = ring == &method->data ? URING_ON_DATA : 0,
+                              .whole = uring_is_whole(io, &step) ? (int32_t)step.len_bytes
+                                                                 : URING_NEVER};
 
     if (uring_ring_room(ring) < 1u + step.link_sync)
         return KEEL_EFULL;
@@ -100,7 +102,7 @@ __attribute__((noinline)) static int push_transfer(struct keel_ctx *ctx, struct 
 __attribute__((noinline)) static int push_rest(struct keel_ctx *ctx, struct keel_io *io)
 {
     struct uring_method *method = ctx->method_data;
-    struct uring_slot slot = {0};
+    struct uring_slot slot = {.whole = URING_NEVER};
 
     if (io->flags & KEEL_IO_INLINE) {
         ios_request_step(io);
@@ -123,10 +125,13 @@ __attribute__((noinline)) static int push_rest(struct keel_ctx *ctx, struct keel
 static int push_nop(struct keel_ctx *ctx, struct keel_io *io)
 {
     struct uring_method *method = ctx->method_data;
-    struct uring_ring *data = ctx->sqpoll == KEEL_OFF ? NULL : uring_data_ring(ctx, NULL);
-    struct uring_ring *ring = data ? data : &method->sync;
-    struct uring_slot slot = {.notes = data ? URING_ON_DATA : 0};
+    struct uring_slot slot = {.whole = trace_each_wanted() ? URING_NEVER : 0};
+    struct uring_ring *ring = &method->sync;
 
+    if (__builtin_expect(ctx->sqpoll != KEEL_OFF, 0) && uring_data_ring(ctx, NULL)) {
+        ring = &method->data;
+        slot.notes = URING_ON_DATA;
+    }
     if (uring_ring_room(ring) == 0)
         return KEEL_EFULL;
     io->private_.parts_left = 1;

@@ -379,7 +379,7 @@ void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io)
 {
     struct uring_method *method = ctx->method_data;
 
-    method->slots[io->private_.slot] = (struct uring_slot){0};
+    method->slots[io->private_.slot] = (struct uring_slot){.whole = URING_NEVER};
     ios_queue_push_tail(&method->inline_queue, io);
 }
 
@@ -554,11 +554,11 @@ static inline void report_request(struct keel_ctx *ctx, struct uring_method *met
 
     /* A copy: once its last part is reported, the slot may be another's. */
     const struct uring_slot place = method->slots[index];
-    if (place.notes & URING_ON_DATA)
-        uring_count(&method->data_reported, 1);
-    else
-        method->reported++;
-    if (__builtin_expect(res <= 0 || method->carrier->status || place.notes != 0, 0)) {
+    if (__builtin_expect(res == place.whole, 1)) {
+        ios_ctx_whole_done(ctx, io, index);
+        return;
+    }
+    if (res <= 0 || place.notes != 0 || method->carrier->status) {
         if (res != 0 || place.bytes != 0 || part != 0)
             res = result_of(ctx, io, place, part, res);
         if (place.notes & URING_SYNC_APART)
@@ -602,14 +602,21 @@ static void reap_ring(struct keel_ctx *ctx, struct uring_ring *ring)
     uint32_t room = ctx->raw_events ? ios_raw_room(ctx) : count;
     if (count > room)
         count = room;
+    uint32_t others = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct io_uring_cqe *cqe = uring_ring_cqe(ring, i);
-        if (__builtin_expect((cqe->user_data & TAG_MASK) == TAG_REQUEST, 1))
+        if (__builtin_expect((cqe->user_data & TAG_MASK) == TAG_REQUEST, 1)) {
             report_request(ctx, method, cqe->user_data, cqe->res);
-        else
+        } else {
             report_other(ctx, cqe);
+            others++;
+        }
     }
     uring_ring_seen(ring, count);
+    if (ring == &method->data)
+        uring_count(&method->data_reported, count - others);
+    else
+        method->reported += count - others;
 }
 
 void uring_loop_reap(struct keel_ctx *ctx)

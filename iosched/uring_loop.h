@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/trace.h"
 #include "iosched/ctx.h"
 #include "iosched/uring_ring.h"
 
@@ -28,7 +29,9 @@ struct uring_carrier {
 struct uring_slot {
     uint32_t bytes; /* what a result of 0 stands for */
     uint32_t notes; /* URING_* */
+    int32_t whole;  /* the result that says that all of the request is done, or URING_NEVER */
 };
+#define URING_NEVER INT32_MIN
 enum {
     URING_ON_DATA = 1u << 0,    /* it went to the data ring */
     URING_FIXED = 1u << 1,      /* from a registered buffer, and could go without */
@@ -119,6 +122,13 @@ static inline void uring_set_file(struct uring_ring *ring, struct io_uring_sqe *
 /* Index of the registered buffer that the transfer lies in, or -1. */
 int32_t uring_fixed_buffer(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
                            const struct ios_step *step);
+/* Is a step with this many bytes all that is left to do of a request, and plain? Then its result
+ * needs no more than to be compared. */
+static inline bool uring_is_whole(const struct keel_io *io, const struct ios_step *step)
+{
+    return step->len_bytes == io->len_bytes - io->private_.done_bytes && !step->link_sync &&
+           !io->private_.chain && io->private_.phase == IOS_PHASE_TRANSFER && !trace_each_wanted();
+}
 /* Instead of entries: whoever waits in turn() carries it out by system calls. */
 void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io);
 /* The entries of a request are filled. */

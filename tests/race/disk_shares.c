@@ -22,7 +22,7 @@
 #include "base/prng.h"
 #include "tests/support/tmpdir.h"
 
-#define SECOND     UINT64_C(1000000000)
+#define SECOND UINT64_C(1000000000)
 /* Enough that a thread which waits for a processor for some tens of milliseconds has not run out of
  * what it asked for: then the other would rightly have more. */
 #define FEW        48u
