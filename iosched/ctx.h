@@ -148,6 +148,9 @@ struct keel_ctx {
     _Atomic uint32_t sleeping;         /* the owner sleeps or is about to */
     _Atomic uint32_t fd_used;          /* keel_ctx_fd was called */
     _Atomic uint32_t event_seen;       /* event_fd was found readable, and is to be read */
+    /* Relaxed, set and cleared under submit: something may be in flight that not the owner
+     * submitted, and that completes only once its submitter does its part (a cooperative ring). */
+    _Atomic uint32_t lent;
 
     /* relaxed; enters by anybody, commands and linked under submit, the others in the role */
     _Atomic uint64_t enters;

@@ -256,12 +256,14 @@ static void add_fd(struct pollfd *fds, nfds_t *count, struct keel_ctx *ctx)
     fds[(*count)++] = (struct pollfd){.fd = ctx->method->wait_fd(ctx), .events = POLLIN};
 }
 
-/* Is everything that is queued held back, by what others have in flight? Then their silence must
- * not stop us: nothing that happens here would make the descriptor readable. */
-static bool all_held(struct keel_ctx *ctx)
+/* Is everything that is queued held back, by what others have in flight, or has another thread to
+ * do its part for what is in flight here? Then their silence must not stop us: nothing that happens
+ * here would make the descriptor readable. */
+static bool needs_others(struct keel_ctx *ctx)
 {
     lock_acquire(&ctx->submit);
-    bool held = ios_in_flight(ctx) == 0 && ios_queued(ctx) > 0;
+    bool held = (ios_in_flight(ctx) == 0 && ios_queued(ctx) > 0) ||
+                atomic_load_explicit(&ctx->lent, memory_order_relaxed) != 0;
     lock_release(&ctx->submit);
     return held;
 }
@@ -273,7 +275,6 @@ static void sleep_until(struct turn *turn)
     struct keel_ctx *ctx = turn->ctx;
     struct pollfd fds[IOS_POLL_FDS_MAX] = {{.fd = ctx->event_fd, .events = POLLIN}};
     struct timespec time = {0};
-    bool held = all_held(ctx);
     nfds_t count = 1;
 
     if (turn->timeout_ns > 0) {
@@ -286,6 +287,8 @@ static void sleep_until(struct turn *turn)
         time = (struct timespec){.tv_sec = (time_t)(left / 1000000000),
                                  .tv_nsec = (long)(left % 1000000000)};
     }
+    atomic_store(&ctx->sleeping, 1);
+    bool held = needs_others(ctx); /* after the store: see lend() in uring_loop.c */
     if (held && (turn->timeout_ns <= 0 || time.tv_sec > 0 || time.tv_nsec > IOS_HELD_NS))
         time = (struct timespec){.tv_nsec = IOS_HELD_NS};
     add_fd(fds, &count, ctx);
@@ -294,7 +297,6 @@ static void sleep_until(struct turn *turn)
             add_fd(fds, &count, poller->drive);
     }
 
-    atomic_store(&ctx->sleeping, 1);
     if (!atomic_load(&ctx->wake)) {
         int rc = ppoll(fds, count, turn->timeout_ns > 0 || held ? &time : NULL, NULL);
         /* Interrupted by a signal, or by the kernel, which completes requests in this thread. */
@@ -352,7 +354,7 @@ static void leave_to_loop(struct keel_ctx *ctx)
     lock_acquire(&ctx->done_lock);
     bool more = ctx->ready.count > 0 || ctx->done.count > 0 || ctx->raw_head != ctx->raw_tail;
     lock_release(&ctx->done_lock);
-    if (more || all_held(ctx) || (!ctx->method->wait_fd && ios_pending(ctx)))
+    if (more || needs_others(ctx) || (!ctx->method->wait_fd && ios_pending(ctx)))
         ios_wake_owner(ctx);
 }
 

@@ -186,7 +186,10 @@ int uring_loop_attach(struct keel_ctx *ctx, const struct keel_ctx_options *optio
         return -ENOMEM;
     method->carrier = carrier;
     ctx->method_data = method;
-    int rc = open_ring(ctx, &method->sync, (struct uring_shape){0}, &rules, &why);
+    /* What many submit to stays plain: each would wait for the others' parts. */
+    struct uring_shape shape = {.cooperative = ctx->kind == KEEL_CTX_THREAD &&
+                                               ctx->sqpoll == KEEL_OFF && uring_can_nudge()};
+    int rc = open_ring(ctx, &method->sync, shape, &rules, &why);
     if (rc == 0 && ctx->sqpoll != KEEL_OFF) {
         rc = open_both(method);
         if (rc)
@@ -455,12 +458,8 @@ static void kick_ring(struct keel_ctx *ctx, struct uring_ring *ring)
     note_cut(ctx->method_data, cut);
 }
 
-/*
- * Work on the data ring that did not come from the holder: it may sleep in the sync ring, where it
- * does not see the other, and a polled one completes nothing then. A no-op on the sync ring gets it
- * out.
- */
-static void nudge_holder(struct uring_method *method)
+/* A no-op on the sync ring, which is complete at once, gets whoever sleeps there out. */
+static void rouse(struct uring_method *method)
 {
     if (uring_ring_room(&method->sync) == 0)
         return; /* it is about to be entered anyway */
@@ -484,11 +483,27 @@ static uint32_t completions_to_wait_for(const struct keel_ctx *ctx,
     return parts > 1 ? parts : 1;
 }
 
+/*
+ * Not the owner is about to submit to its cooperative ring. Who sleeps there without knowing has to
+ * look again, since what comes of it waits for this thread, which may be silent from now on. The
+ * owner stores `sleeping` (or `fd_used`) before it takes the submit lock, under which `lent` is
+ * stored, to look for it: so it finds it, or is seen here.
+ */
+static void lend(struct keel_ctx *ctx, struct uring_method *method, enum ios_flush how)
+{
+    atomic_store_explicit(&ctx->lent, 1, memory_order_relaxed);
+    if (how == IOS_FLUSH_KICK || atomic_load(&ctx->sleeping) || atomic_load(&ctx->fd_used))
+        rouse(method);
+}
+
 void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
 {
     struct uring_method *method = ctx->method_data;
     bool data = atomic_load_explicit(&method->data_open, memory_order_relaxed) != 0;
 
+    if (method->sync.cooperative && ctx->owner != ios_thread_self() &&
+        method->sync.tail != uring_ring_taken(&method->sync))
+        lend(ctx, method, how);
     if (how == IOS_FLUSH_HOLDER) {
         arm_wake(ctx, method);
         method->wait_for = completions_to_wait_for(ctx, method);
@@ -499,7 +514,9 @@ void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
     }
     if (data && data_busy(method)) {
         kick_ring(ctx, &method->data);
-        nudge_holder(method);
+        /* The holder may sleep in the sync ring, where it does not see the other, and a polled one
+         * completes nothing then. */
+        rouse(method);
     }
     kick_ring(ctx, &method->sync);
 }
@@ -628,11 +645,11 @@ void uring_loop_reap(struct keel_ctx *ctx)
         reap_ring(ctx, &method->data);
 }
 
-static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring, unsigned wait)
+static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring, unsigned wait, bool briefly)
 {
     uint32_t submit = ring->to_submit;
 
-    uring_ring_enter(ring, wait);
+    uring_ring_enter(ring, wait, briefly);
     count_enters(ctx, 1);
     if (submit == 0 || !uring_ring_left(ring))
         return;
@@ -670,9 +687,20 @@ static void turn_data(struct keel_ctx *ctx, struct uring_ring *data, bool spin)
     bool enter = data->sqpoll ? uring_ring_overflow(data) : spin || data->to_submit > 0;
 
     if (enter)
-        enter_ring(ctx, data, 0);
+        enter_ring(ctx, data, 0, false);
     else if (spin && !uring_ring_ready(data))
         sched_yield();
+}
+
+/* What others submitted for the owner has completed, all of it? Then it need not look after them
+ * any more. */
+static void take_back(struct keel_ctx *ctx, const struct uring_method *method)
+{
+    lock_acquire(&ctx->submit);
+    if (ios_in_flight(ctx) == ctx->freed_count && ctx->raw_count == 0 &&
+        method->sync.tail == uring_ring_taken(&method->sync))
+        atomic_store_explicit(&ctx->lent, 0, memory_order_relaxed);
+    lock_release(&ctx->submit);
 }
 
 /* A turn that must not wait leaves KEEL_IO_INLINE requests to one that may: whoever submitted them
@@ -686,16 +714,27 @@ void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait)
     bool inlined = wait == IOS_WAIT && inline_waits(ctx, method);
     bool block = wait == IOS_WAIT && !ready && !spin && !inlined;
     bool both = block && data_busy(method);
+    /* Is something here that another thread has to do its part for? Progress: it is interrupted,
+     * or does it when it runs again. */
+    bool foreign = method->sync.cooperative && ctx->owner != ios_thread_self();
+    bool lent = atomic_load_explicit(&ctx->lent, memory_order_relaxed) != 0;
 
+    if (foreign && uring_ring_work_waits(&method->sync))
+        uring_nudge();
     if (data)
         turn_data(ctx, &method->data, spin);
-    if ((block && !both) || method->sync.to_submit > 0 || uring_ring_overflow(&method->sync))
-        enter_ring(ctx, &method->sync, block && !both ? method->wait_for : 0);
+    if ((block && !both) || method->sync.to_submit > 0 || uring_ring_owes(&method->sync))
+        enter_ring(ctx, &method->sync, block && !both ? method->wait_for : 0, foreign || lent);
+    /* The owner's own part is done, by the enter. */
+    if (lent && !foreign && uring_ring_work_waits(&method->sync))
+        uring_nudge();
     if (both)
         wait_for_both(ctx, method);
     if (inlined)
         ios_blocking_run(ctx, &method->inline_queue);
     uring_loop_reap(ctx);
+    if (lent)
+        take_back(ctx, method);
 }
 
 int uring_loop_wait_fd(struct keel_ctx *ctx)

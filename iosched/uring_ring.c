@@ -19,6 +19,8 @@
 #include "iosched/uring_ring.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 
@@ -47,7 +49,15 @@ static const struct {
 
 static bool rung_wanted(const struct uring_shape *shape, unsigned rung)
 {
-    return ladder[rung].flag != IORING_SETUP_R_DISABLED || shape->restricted;
+    switch (ladder[rung].flag) {
+    case IORING_SETUP_R_DISABLED:
+        return shape->restricted;
+    case IORING_SETUP_COOP_TASKRUN:
+    case IORING_SETUP_TASKRUN_FLAG:
+        return shape->cooperative;
+    default:
+        return true;
+    }
 }
 
 /* Set up with the flags of the first `rungs` rungs; halve it as long as memory is short. */
@@ -106,10 +116,32 @@ int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, ur
     /* Entry i of the ring is entry i of the array, for ever: only the tail moves. */
     for (uint32_t i = 0; i < *ring->io.sq.kring_entries; i++)
         ring->io.sq.array[i] = i;
+    ring->cooperative = (ring->setup_flags & IORING_SETUP_TASKRUN_FLAG) != 0;
     ring->tail = *ring->io.sq.ktail;
     ring->sq_mask = *ring->io.sq.kring_mask;
     ring->cq_mask = *ring->io.cq.kring_mask;
     return 0;
+}
+
+static bool can_nudge;
+
+static void register_nudges(void)
+{
+    can_nudge = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+bool uring_can_nudge(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, register_nudges);
+    return can_nudge;
+}
+
+void uring_nudge(void)
+{
+    keel_ignore((int)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0),
+                "whoever waits comes again");
 }
 
 void uring_ring_close(struct uring_ring *ring)
@@ -212,19 +244,29 @@ static bool announcement_taken(const struct uring_ring *ring)
     return (int32_t)(uring_ring_taken(ring) - ring->announced_tail) >= 0;
 }
 
-/* Returns entries taken; what can be tried again later is no error. */
-static uint32_t enter(struct uring_ring *ring, uint32_t submit, unsigned wait, unsigned flags)
+/* Returns entries taken; what can be tried again later is no error. time: to wait at most, or NULL.
+ */
+static uint32_t enter_for(struct uring_ring *ring, uint32_t submit, unsigned wait, unsigned flags,
+                          const struct __kernel_timespec *time)
 {
-    int rc = io_uring_enter((unsigned)ring->io.ring_fd, submit, wait, flags, NULL);
+    struct io_uring_getevents_arg arg = {.ts = (uintptr_t)time};
+    int rc = time ? io_uring_enter2((unsigned)ring->io.ring_fd, submit, wait,
+                                    flags | IORING_ENTER_EXT_ARG, (void *)&arg, sizeof(arg))
+                  : io_uring_enter((unsigned)ring->io.ring_fd, submit, wait, flags, NULL);
 
     TRACE(RING_ENTER, (uint64_t)ring->io.ring_fd, wait ? "wait" : "", 0, submit, rc);
     if (rc >= 0)
         return (uint32_t)rc;
     /* Anything else means that completions were lost or the ring is broken. */
-    KEEL_ASSERT(rc == -EAGAIN || rc == -EBUSY || rc == -EINTR);
-    if (rc != -EINTR)
+    KEEL_ASSERT(rc == -EAGAIN || rc == -EBUSY || rc == -EINTR || (rc == -ETIME && time));
+    if (rc == -EAGAIN || rc == -EBUSY)
         sched_yield();
     return 0;
+}
+
+static uint32_t enter(struct uring_ring *ring, uint32_t submit, unsigned wait, unsigned flags)
+{
+    return enter_for(ring, submit, wait, flags, NULL);
 }
 
 /* A ring with SQPOLL: show the thread what is filled. Returns how many enters that took: one if it
@@ -282,13 +324,15 @@ uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t 
 
 /* ------------------------------------------------------------- entering and reaping */
 
-uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait)
+uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait, bool briefly)
 {
+    static const struct __kernel_timespec brief = {.tv_nsec = URING_BRIEF_NS};
     uint32_t submit = ring->to_submit;
-    bool events = wait > 0 || ring->polled || uring_ring_overflow(ring);
+    bool events = wait > 0 || ring->polled || uring_ring_owes(ring);
 
     ring->to_submit = 0;
-    return enter(ring, submit, wait, events ? IORING_ENTER_GETEVENTS : 0);
+    return enter_for(ring, submit, wait, events ? IORING_ENTER_GETEVENTS : 0,
+                     wait > 0 && briefly ? &brief : NULL);
 }
 
 bool uring_ring_left(const struct uring_ring *ring)

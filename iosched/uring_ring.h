@@ -14,6 +14,12 @@
  * for the kernel to take the entries, which is what waiting for the kernel's own lock of the ring
  * would be.
  *
+ * A *cooperative* ring (COOP_TASKRUN) spares the thread that submitted the interrupt at each
+ * completion. What completed is then a completion only once that thread enters the kernel, or is
+ * interrupted for another reason; till then the kernel says that work waits. So whoever waits for
+ * what another thread submitted waits briefly, and nudges: a memory barrier in all threads of the
+ * process (membarrier(2)) interrupts those that run, and on their way back they do that work.
+ *
  * A ring with SQPOLL has a thread of the kernel that takes what is published, so nobody enters to
  * submit: a kick and an announcement publish, and wake that thread if it went to sleep. It takes
  * entries whenever it likes, hence no links there.
@@ -47,7 +53,8 @@ struct uring_ring {
     uint8_t sqe_shift, cqe_shift; /* 1: entries of the double size, for passthrough */
     uint32_t sq_mask, cq_mask;
     bool polled;
-    bool sqpoll;     /* a thread of the kernel submits */
+    bool sqpoll; /* a thread of the kernel submits */
+    bool cooperative;
     bool restricted; /* the kernel enforces the rules given to uring_ring_enable() */
     bool has_files;  /* there is a table for them */
     bool has_buffers;
@@ -67,12 +74,21 @@ struct uring_ring {
 /* io_uring_queue_init_params(), or a test's. */
 typedef int uring_setup(unsigned entries, struct io_uring *io, struct io_uring_params *params);
 
+/* May rings be cooperative? Where the process may not nudge, they are not. */
+bool uring_can_nudge(void);
+/* Interrupt the threads of this process that run. */
+void uring_nudge(void);
+
+/* How long one waits for what another thread submitted, before one looks whether to nudge. */
+#define URING_BRIEF_NS 100000
+
 struct uring_shape {
     uint32_t entries;     /* submission entries at most; 16 at least */
     uint32_t completions; /* room for them */
     bool polled;
-    bool hybrid;     /* polled: sleep before polling */
-    bool sqpoll;     /* a thread of the kernel submits */
+    bool hybrid; /* polled: sleep before polling */
+    bool sqpoll; /* a thread of the kernel submits */
+    bool cooperative;
     bool commands;   /* SQE128 and CQE32, which passthrough needs */
     bool restricted; /* disabled until uring_ring_enable(), so that it can be restricted */
 };
@@ -156,8 +172,9 @@ uint64_t uring_ring_cut(const struct uring_ring *ring);
 
 /* -------------------------------------------------------- entering and reaping, role */
 
-/* Submit what was announced and wait for `wait` completions. Returns entries taken. */
-uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait);
+/* Submit what was announced and wait for `wait` completions; briefly: for URING_BRIEF_NS at most.
+ * Returns entries taken. */
+uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait, bool briefly);
 
 /* Did the last enter leave something of the announcement? Then close it under submit. */
 bool uring_ring_left(const struct uring_ring *ring);
@@ -166,6 +183,19 @@ bool uring_ring_left(const struct uring_ring *ring);
 static inline bool uring_ring_overflow(const struct uring_ring *ring)
 {
     return (__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0;
+}
+
+/* Cooperative: did something complete that its submitter has not looked after yet? */
+static inline bool uring_ring_work_waits(const struct uring_ring *ring)
+{
+    return (__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+}
+
+/* Does an enter bring completions? */
+static inline bool uring_ring_owes(const struct uring_ring *ring)
+{
+    return (__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) &
+            (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
 }
 
 /* Completions that are there now. */

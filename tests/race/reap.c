@@ -2,10 +2,12 @@
  * I6: whoever waits, drives. Threads that reap each other's requests, on a real file, with the ring
  * and with the sync method.
  *
- * Four kinds of work, one after the other:
+ * Five kinds of work, one after the other:
  *   shared   threads write and read back on one KEEL_CTX_SHARED context, each waiting for its own
  *            requests, so that each reaps for the others
- *   silent   a thread submits and never calls keel again; another waits for the requests
+ *   silent   a thread submits and never calls keel again, but sleeps or computes; another waits for
+ *            the requests
+ *   lent     another thread submits what an owner has queued, and then computes; the owner waits
  *   poll     an owner sleeps in keel_ctx_poll while others wait for its requests and wake it
  *   chain    a callback for any thread submits the next request, and a foreign thread waits for
  *            the end of the chain
@@ -18,6 +20,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/lock.h"
 #include "keel/iosched.h"
 #include "tests/support/tmpdir.h"
@@ -25,6 +28,7 @@
 #define THREADS     4u
 #define ROUNDS      60u
 #define SILENT      8u
+#define LENT        40u
 #define POLLED      40u
 #define CHAIN       40u
 #define FILE_BLOCKS 64u
@@ -130,6 +134,7 @@ struct silent {
     struct keel_ioref refs[SILENT];
     _Atomic uint32_t called;
     _Atomic uint32_t stage; /* futex: 1 submitted, 2 may close */
+    bool computes;
 };
 
 static void reach(struct silent *silent, uint32_t stage)
@@ -144,6 +149,14 @@ static void await(struct silent *silent, uint32_t stage)
 
     while ((now = atomic_load(&silent->stage)) < stage)
         keel_ignore(futex_wait(&silent->stage, now, -1), "the word is looked at again");
+}
+
+/* The same without a system call, and so without any moment at which the kernel could have this
+ * thread do something, but for an interrupt. */
+static void compute_until(const _Atomic uint32_t *stage, uint32_t wanted)
+{
+    while (atomic_load(stage) < wanted)
+        continue;
 }
 
 static void count_call(struct keel_io *io)
@@ -170,14 +183,17 @@ static void *submit_and_be_silent(void *arg)
             keel_ctx_kick(ctx);
     }
     reach(silent, 1);
-    await(silent, 2);
+    if (silent->computes)
+        compute_until(&silent->stage, 2);
+    else
+        await(silent, 2);
     keel_ctx_close(ctx);
     return NULL;
 }
 
-static void run_silent(void)
+static void run_silent(bool computes)
 {
-    struct silent silent = {.stage = 0};
+    struct silent silent = {.computes = computes};
     pthread_t thread;
 
     int rc = pthread_create(&thread, NULL, submit_and_be_silent, &silent);
@@ -191,6 +207,56 @@ static void run_silent(void)
     KEEL_ASSERT(atomic_load(&silent.called) == SILENT);
     reach(&silent, 2);
     pthread_join(thread, NULL);
+}
+
+/* ------------------------------------------------------------- lent */
+
+struct lent {
+    struct keel_io io;
+    struct keel_ioref ref;
+    _Atomic uint32_t queued, submitted, over; /* rounds */
+};
+
+/* Submits for the owner, and computes until the owner has seen the end of it. */
+static void *submit_for_owner(void *arg)
+{
+    struct lent *lent = arg;
+    struct keel_ctx *ctx = open_ctx(KEEL_CTX_THREAD);
+
+    for (uint32_t i = 1; i <= LENT; i++) {
+        compute_until(&lent->queued, i);
+        keel_ioref_kick(ctx, lent->ref);
+        atomic_store(&lent->submitted, i);
+        compute_until(&lent->over, i);
+    }
+    keel_ctx_close(ctx);
+    return NULL;
+}
+
+static void run_lent(void)
+{
+    struct lent lent = {.queued = 0};
+    struct keel_ctx *ctx = open_ctx(KEEL_CTX_THREAD);
+    uint64_t waited_ns = 0;
+    pthread_t thread;
+
+    int rc = pthread_create(&thread, NULL, submit_for_owner, &lent);
+    KEEL_ASSERT(rc == 0);
+    for (uint32_t i = 1; i <= LENT; i++) {
+        lent.io = transfer(KEEL_OP_READ, i % FILE_BLOCKS, 0);
+        submit(ctx, &lent.io);
+        lent.ref = keel_io_ref(&lent.io);
+        atomic_store(&lent.queued, i);
+        compute_until(&lent.submitted, i);
+        uint64_t begin_ns = clock_now_ns();
+        rc = keel_io_wait(ctx, &lent.io);
+        waited_ns += clock_now_ns() - begin_ns;
+        KEEL_ASSERT(rc == 0);
+        atomic_store(&lent.over, i);
+    }
+    pthread_join(thread, NULL);
+    keel_ctx_close(ctx);
+    printf("lent: waited %llu us for each\n", (unsigned long long)(waited_ns / LENT / 1000));
 }
 
 /* ------------------------------------------------------------- poll */
@@ -313,7 +379,9 @@ static void run_all(const char *path)
     int rc = keel_device_open(ctx, path, &options, NULL, &device);
     KEEL_ASSERT(rc == 0);
     run_shared();
-    run_silent();
+    run_silent(false);
+    run_silent(true);
+    run_lent();
     run_poll();
     run_chain();
     keel_device_close(device);

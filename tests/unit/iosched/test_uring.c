@@ -127,12 +127,12 @@ Test(uring, a_chain_that_was_cut_is_noticed)
     uring_ring_announce(&ring);
     cr_assert_eq(ring.to_submit, 2);
     ring.to_submit = 1; /* as a kernel short of memory would */
-    cr_assert_eq(uring_ring_enter(&ring, 0), 1);
+    cr_assert_eq(uring_ring_enter(&ring, 0, false), 1);
     cr_assert(uring_ring_left(&ring));
     cr_assert_eq(uring_ring_cut(&ring), 0x100);
 
     uring_ring_announce(&ring);
-    cr_assert_eq(uring_ring_enter(&ring, 1), 1);
+    cr_assert_eq(uring_ring_enter(&ring, 1, false), 1);
     cr_assert(!uring_ring_left(&ring));
     cr_assert_eq(uring_ring_cut(&ring), 0);
     uring_ring_close(&ring);
