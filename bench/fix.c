@@ -21,6 +21,7 @@
 #include "bench/lib/dist.h"
 #include "bench/lib/malloc_count.h"
 #include "bench/lib/scene.h"
+#include "bench/peer.h"
 #include "tools/cli.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
@@ -407,6 +408,7 @@ static uint64_t fix_bytes(const struct bench_options *options)
 
 static const struct bench_peer peers[] = {
     {"bare", bare_round},
+    {"rocksdb", peer_rocksdb_fix},
     {NULL, NULL},
 };
 

@@ -1,5 +1,6 @@
 /*
- * The peers of the job `commit`, one round each. They sync as our log does (bench_sync_of).
+ * The peers of the job `commit`, one round each, which sync as our log does (bench_sync_of); and
+ * one of `fix`.
  */
 #ifndef KEEL_BENCH_PEER_H
 #define KEEL_BENCH_PEER_H
@@ -8,6 +9,7 @@
 
 bool peer_fio_commit(struct bench_run *run, struct bench_series *series);
 bool peer_rocksdb_commit(struct bench_run *run, struct bench_series *series);
+bool peer_rocksdb_fix(struct bench_run *run, struct bench_series *series);
 bool peer_bare_commit(struct bench_run *run, struct bench_series *series);
 /* Programs of their own: bench/peer_program.c. */
 bool peer_wiredtiger_commit(struct bench_run *run, struct bench_series *series);

@@ -13,6 +13,13 @@ for peer in 0 1; do
 	[ "$(json "$DIR/out" "len(j['versus'][$peer]['rounds'])")" = 2 ] || fail "rounds"
 done
 
+expect 0 "$KEEL" bench fix --cache 16m --seconds 1 --rounds 1 --vs rocksdb --json
+[ "$(json "$DIR/out" "j['versus'][0]['ratio'] > 0 or 'not installed' in j['versus'][0]['note']")" = True ] ||
+	fail "$(json "$DIR/out" "j['versus'][0]")"
+expect 0 "$KEEL" bench fix --cache 16m --dist zipf:0.9 --seconds 1 --rounds 1 --vs rocksdb --json
+[ "$(json "$DIR/out" "j['versus'][0]['ratio'] is None and 'zipf' in j['versus'][0]['note']")" = True ] ||
+	fail "$(json "$DIR/out" "j['versus'][0]")"
+
 # Libraries are peers where they were installed when the command was built. One that was not is named with
 # the package that is missing, and the others still run.
 expect 0 "$KEEL" bench commit --threads 2 --seconds 1 --rounds 1 --path "$DIR" --vs wiredtiger,sqlite,lmdb,bare --json
