@@ -16,14 +16,14 @@
 /* clang-format off */
 /* flag, first kernel: what a ring is set up with where it can be had, oldest first. Any thread may
  * submit and reap on all of them (DEFER_TASKRUN and SINGLE_ISSUER would forbid it). R_DISABLED is
- * asked for where the ring is to be restricted, the last two where it is cooperative. */
+ * asked for where the ring is to be restricted, COOP_TASKRUN, and with it TASKRUN_FLAG, where it is
+ * to be cooperative. */
 #define URING_SETUP_LADDER(X) \
-X(CQSIZE,     "5.5") \
-X(CLAMP,      "5.6") \
-X(R_DISABLED, "5.10") \
-X(SUBMIT_ALL, "5.18") \
-X(COOP_TASKRUN, "5.19") \
-X(TASKRUN_FLAG, "5.19")
+X(CQSIZE,       "5.5") \
+X(CLAMP,        "5.6") \
+X(R_DISABLED,   "5.10") \
+X(SUBMIT_ALL,   "5.18") \
+X(COOP_TASKRUN, "5.19")
 /* clang-format on */
 
 /* Features without which the method is refused; all of them are in 5.10. */

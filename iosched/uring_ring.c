@@ -53,7 +53,6 @@ static bool rung_wanted(const struct uring_shape *shape, unsigned rung)
     case IORING_SETUP_R_DISABLED:
         return shape->restricted;
     case IORING_SETUP_COOP_TASKRUN:
-    case IORING_SETUP_TASKRUN_FLAG:
         return shape->cooperative;
     default:
         return true;
@@ -72,6 +71,8 @@ static int setup_with(struct uring_ring *ring, const struct uring_shape *shape, 
         uint32_t needed = URING_FEATURES_NEEDED | (shape->sqpoll ? URING_FEATURES_SQPOLL : 0);
         for (unsigned i = 0; i < rungs; i++)
             params.flags |= rung_wanted(shape, i) ? ladder[i].flag : 0;
+        /* Of the same kernel, and the one is of little use without the other. */
+        params.flags |= params.flags & IORING_SETUP_COOP_TASKRUN ? IORING_SETUP_TASKRUN_FLAG : 0;
         params.flags |= ring->polled ? IORING_SETUP_IOPOLL : 0;
         params.flags |= shape->hybrid ? IORING_SETUP_HYBRID_IOPOLL : 0;
         params.flags |= shape->sqpoll ? IORING_SETUP_SQPOLL : 0;
@@ -116,7 +117,7 @@ int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, ur
     /* Entry i of the ring is entry i of the array, for ever: only the tail moves. */
     for (uint32_t i = 0; i < *ring->io.sq.kring_entries; i++)
         ring->io.sq.array[i] = i;
-    ring->cooperative = (ring->setup_flags & IORING_SETUP_TASKRUN_FLAG) != 0;
+    ring->cooperative = (ring->setup_flags & IORING_SETUP_COOP_TASKRUN) != 0;
     ring->tail = *ring->io.sq.ktail;
     ring->sq_mask = *ring->io.sq.kring_mask;
     ring->cq_mask = *ring->io.cq.kring_mask;

@@ -151,6 +151,17 @@ static inline struct keel_frame *pc_page_frame(const struct keel_page *page)
     return &page->space->cache->frames[page->frame_private - 1];
 }
 
+/* Where the word of its page is, or NULL. What is there may be another frame's by now. */
+static inline pc_word *pc_frame_place(const struct keel_frame *frame)
+{
+    struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_acquire);
+    if (!space)
+        return NULL;
+
+    keel_pageno pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
+    return pageno < space->table.pages_max ? &space->table.words[pageno] : NULL;
+}
+
 /*
  * The word of the page that the frame says it holds, and its value; NULL when that word names
  * another frame, that is when the frame is free or just changing hands. When it is not NULL, frame
@@ -158,15 +169,10 @@ static inline struct keel_frame *pc_page_frame(const struct keel_page *page)
  */
 static inline pc_word *pc_frame_word(const struct keel_frame *frame, uint64_t *ret_value)
 {
-    struct keel_space *space = atomic_load_explicit(&frame->space, memory_order_acquire);
-    if (!space)
+    pc_word *word = pc_frame_place(frame);
+    if (!word)
         return NULL;
 
-    keel_pageno pageno = atomic_load_explicit(&frame->pageno, memory_order_relaxed);
-    if (pageno >= space->table.pages_max)
-        return NULL;
-
-    pc_word *word = &space->table.words[pageno];
     uint64_t value = atomic_load_explicit(word, memory_order_acquire);
     if (!pc_word_resident(value) || pc_word_index(value) != frame->index)
         return NULL;

@@ -131,6 +131,18 @@ void pc_young_put(struct keel_pagecache *cache, struct keel_frame *frame)
     lock_release(&cache->free_lock);
 }
 
+/* The turn of the frame at link comes next, and then that of the one behind it, if it is not the
+ * head of the list: what they need is fetched meanwhile. */
+static void young_ahead(struct list *link)
+{
+    const struct keel_frame *next = container_of(link, struct keel_frame, young_link);
+    const struct keel_frame *then = container_of(link->next, struct keel_frame, young_link);
+
+    __builtin_prefetch(pc_frame_place(next));
+    __builtin_prefetch(then);
+    __builtin_prefetch(link->next);
+}
+
 /* The first of the queue, out of it, or NULL. */
 static struct keel_frame *young_take(struct keel_pagecache *cache, uint32_t order)
 {
@@ -141,6 +153,9 @@ static struct keel_frame *young_take(struct keel_pagecache *cache, uint32_t orde
     if (link) {
         frame = container_of(link, struct keel_frame, young_link);
         young_unlink(cache, frame);
+        link = list_head(&cache->young[order]);
+        if (link)
+            young_ahead(link);
     }
     lock_release(&cache->free_lock);
     return frame;

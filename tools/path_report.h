@@ -21,8 +21,8 @@ struct path_report {
     uint32_t setup_flags;
     char sched[16]; /* mode of the scheduler; fill says the default */
     uint64_t registered_bytes;
-    char why[256];     /* of the data context */
-    char log_why[256]; /* of the log's own context, "" when it says the same */
+    char why[384];     /* of the data context */
+    char log_why[384]; /* of the log's own context, "" when it says the same */
     bool sync_known;   /* a log was open */
     char sync_method[16];
     char sync_why[96];

@@ -161,7 +161,7 @@ struct keel_ctx_path {
     uint32_t depth;
     uint64_t registered_bytes;
     uint64_t refused_bytes; /* of arenas in use here that could not be registered */
-    char why[256];          /* what was refused, why, and the remedy; "" when nothing was */
+    char why[384];          /* what was refused, why, and the remedy; "" when nothing was */
 };
 KEEL_PUBLIC const struct keel_ctx_path *keel_ctx_path(struct keel_ctx *ctx);
 
