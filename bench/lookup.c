@@ -5,7 +5,9 @@
  * The index: leaves of sorted {key, value} pairs, one page after the other; above them inner pages
  * with the first key of each child; above those the root. A look-up descends from the root by
  * binary search; it reads root and inner pages optimistically and the leaf as well if it is there.
- * Where a page is missing, the look-up is put aside (KEEL_FIX_NOWAIT gave KEEL_PENDING: the read is
+ * Look-ups take their steps in turn, and each step ends with a hint of what the next one will look
+ * at, so that the processor waits for its memory while it does something else. Where a page is
+ * missing, the look-up is put aside (KEEL_FIX_NOWAIT gave KEEL_PENDING: the read is
  * under way) and taken up again after keel_ctx_poll. Every value that is found is checked.
  *
  * The peer `fio` reads 4 KiB at random from the same file; its rate is divided by the reads that a
@@ -32,7 +34,9 @@
 #define PAGE          4096u
 #define LEAF_PAIRS    ((PAGE - KEEL_PAGE_HEADER_BYTES - 16) / 16) /* pairs of a leaf */
 #define FANOUT        ((PAGE - KEEL_PAGE_HEADER_BYTES - 16) / 8)  /* children of an inner page */
-#define KEY_STEP      3u /* keys are multiples, so that a look-up is a search */
+#define TOGETHER      16u /* look-ups that take their steps in turn */
+#define FOUND         1   /* what a step comes to */
+#define KEY_STEP      3u  /* keys are multiples, so that a look-up is a search */
 
 /* User part of a page. The children of an inner page lie one after the other. */
 struct node {
@@ -52,6 +56,8 @@ struct op {
     uint64_t key;
     keel_pageno pageno; /* where it is */
     uint32_t level;     /* 2 root, 1 inner, 0 leaf */
+    bool peeked;        /* it is there, and `peek` is a look at it */
+    struct keel_peek peek;
     uint64_t begin_ns;
 };
 
@@ -166,17 +172,24 @@ static uint64_t look(const struct op *op, const void *data)
                              offsetof(struct pair, value));
 }
 
-/* Look at the page where op is. 0 and *ret, or as keel_page_fix. */
-static int visit(struct job *job, const struct op *op, unsigned flags, uint64_t *ret)
+/* The first places that a search looks at. */
+static void fetch_probes(const struct op *op)
 {
-    struct keel_peek peek;
+    size_t stride = op->level > 0 ? sizeof(uint64_t) : sizeof(struct pair);
+    uint64_t n = op->level > 0 ? FANOUT : LEAF_PAIRS;
+    const char *keys = (const char *)op->peek.data + offsetof(struct node, keys);
+
+    __builtin_prefetch(op->peek.data);
+    for (unsigned quarter = 1; quarter < 4; quarter++)
+        __builtin_prefetch(keys + quarter * n / 4 * stride);
+}
+
+/* Look at the page where op is, which could not be done without a latch. 0 and *ret, or as
+ * keel_page_fix. */
+static int look_latched(struct job *job, const struct op *op, unsigned flags, uint64_t *ret)
+{
     struct keel_page page;
 
-    if (keel_page_peek(job->scene.space, op->pageno, &peek)) {
-        *ret = look(op, peek.data);
-        if (keel_peek_valid(&peek))
-            return 0;
-    }
     int rc = keel_page_fix(job->scene.ctx, job->scene.space, op->pageno, KEEL_FIX_SHARED, flags,
                            NULL, &page);
     if (rc)
@@ -186,31 +199,43 @@ static int visit(struct job *job, const struct op *op, unsigned flags, uint64_t 
     return 0;
 }
 
-/* Descend as far as it goes. 0: found. */
-static int descend(struct job *job, struct op *op, unsigned flags)
+/* The next step of a look-up. What the one after it needs is fetched when it returns, so it is best
+ * to take a step of other look-ups first. 0: there are more; FOUND; or as keel_page_fix. */
+static int step(struct job *job, struct op *op, unsigned flags)
 {
-    for (;;) {
-        uint64_t found;
-        int rc = visit(job, op, flags, &found);
+    bool peeked = op->peeked;
+    uint64_t found = 0;
+
+    op->peeked = !peeked && keel_page_peek(job->scene.space, op->pageno, &op->peek);
+    if (op->peeked) {
+        fetch_probes(op);
+        return 0;
+    }
+    if (peeked)
+        found = look(op, op->peek.data);
+    if (!peeked || !keel_peek_valid(&op->peek)) {
+        int rc = look_latched(job, op, flags, &found);
         if (rc)
             return rc;
-        if (op->level == 0) {
-            KEEL_ASSERT(found == value_of(op->key)); /* or the cache gave wrong bytes */
-            return 0;
-        }
-        op->pageno = found;
-        op->level--;
     }
+    if (op->level == 0) {
+        KEEL_ASSERT(found == value_of(op->key)); /* or the cache gave wrong bytes */
+        return FOUND;
+    }
+    op->pageno = found;
+    op->level--;
+    keel_page_hint(job->scene.space, op->pageno);
+    return 0;
 }
 
-static void begin(struct job *job, struct op *op)
+static void begin(struct job *job, struct op *op, uint64_t now_ns)
 {
     keel_pageno leaf = dist_next(&job->dist, &job->prng);
 
     *op = (struct op){.key = (leaf * LEAF_PAIRS + prng_below(&job->prng, LEAF_PAIRS)) * KEY_STEP,
                       .pageno = job->root,
                       .level = 2,
-                      .begin_ns = clock_now_ns()};
+                      .begin_ns = now_ns};
 }
 
 /* ---------------------------------------------------------------- many look-ups */
@@ -220,23 +245,40 @@ static void put_aside(struct job *job, uint32_t index)
     job->pending[(job->head + job->waiting++) % DEPTH_MAX] = index;
 }
 
-/* Take op on: found, and the next ones begun, until one has to wait. */
-static int run_op(struct job *job, uint32_t index)
+/* One is found, and the next one begins in its place. */
+static void next(struct job *job, struct op *op)
 {
-    struct op *op = &job->op[index];
+    uint64_t now = clock_now_ns();
 
-    for (;;) {
-        int rc = descend(job, op, KEEL_FIX_NOWAIT);
-        if (rc == KEEL_PENDING) {
-            put_aside(job, index);
-            return 0;
+    hist_record(&job->latency, now - op->begin_ns);
+    job->finished++;
+    begin(job, op, now);
+}
+
+/* Take so many of those that waited on, a step of each in turn, until all of them wait again. */
+static int run_some(struct job *job, uint32_t count)
+{
+    uint32_t live[TOGETHER];
+
+    for (uint32_t i = 0; i < count; i++)
+        live[i] = job->pending[job->head++ % DEPTH_MAX];
+    job->waiting -= count;
+    while (count > 0) {
+        for (uint32_t i = 0; i < count;) {
+            int rc = step(job, &job->op[live[i]], KEEL_FIX_NOWAIT);
+            if (rc == KEEL_PENDING) {
+                put_aside(job, live[i]);
+                live[i] = live[--count];
+                continue;
+            }
+            if (rc == FOUND)
+                next(job, &job->op[live[i]]);
+            else if (rc)
+                return rc;
+            i++;
         }
-        if (rc)
-            return rc;
-        hist_record(&job->latency, clock_now_ns() - op->begin_ns);
-        job->finished++;
-        begin(job, op);
     }
+    return 0;
 }
 
 /* Until the time is over; *ret: look-ups and reads and time between the warm-up and then. */
@@ -246,10 +288,10 @@ static int run_many(struct job *job, uint64_t run_ns)
     int rc = 0;
 
     while (!rc && clock_now_ns() < until) {
-        for (uint32_t n = job->waiting; !rc && n > 0; n--) {
-            uint32_t index = job->pending[job->head++ % DEPTH_MAX];
-            job->waiting--;
-            rc = run_op(job, index);
+        for (uint32_t left = job->waiting; !rc && left > 0;) {
+            uint32_t count = left < TOGETHER ? left : TOGETHER;
+            rc = run_some(job, count);
+            left -= count;
         }
         if (!rc)
             rc = keel_ctx_poll(job->scene.ctx, 0, -1);
@@ -264,11 +306,14 @@ static int run_blocking(struct job *job, uint64_t run_ns)
     struct op *op = &job->op[0];
     int rc = 0;
 
+    begin(job, op, clock_now_ns());
     while (!rc && clock_now_ns() < until) {
-        begin(job, op);
-        rc = descend(job, op, 0);
-        hist_record(&job->latency, clock_now_ns() - op->begin_ns);
-        job->finished++;
+        while ((rc = step(job, op, 0)) == 0)
+            continue;
+        if (rc == FOUND) {
+            rc = 0;
+            next(job, op);
+        }
     }
     return rc;
 }
@@ -322,7 +367,7 @@ static int lookup_round(struct bench_run *run)
 
     job->head = job->waiting = 0;
     for (uint32_t i = 0; i < job->config->depth; i++) {
-        begin(job, &job->op[i]);
+        begin(job, &job->op[i], clock_now_ns());
         put_aside(job, i);
     }
     int rc = run_round(job, run_many, &ours->rounds[ours->count]);

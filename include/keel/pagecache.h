@@ -218,6 +218,12 @@ struct keel_peek {
     uint64_t version_private;
     const uint64_t *word_private, *at_private;
 };
+/*
+ * Begin to fetch into the processor's cache what keel_page_peek and keel_page_fix look at first.
+ * For who has several look-ups under way and takes a step of another one meanwhile. Any thread, any
+ * pageno; reads nothing of the disk, counts as no use, and changes nothing but the time.
+ */
+static inline void keel_page_hint(const struct keel_space *space, keel_pageno pageno);
 /* False: fix it instead. It is not resident, being changed, beyond the space, or its LSN is above
  * the poison limit. */
 KEEL_MUST_CHECK static inline bool keel_page_peek(struct keel_space *space, keel_pageno pageno,

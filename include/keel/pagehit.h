@@ -141,6 +141,14 @@ static inline void keel_page_unfix(struct keel_page *page)
         keel_page_wake_private_(word);
 }
 
+static inline void keel_page_hint(const struct keel_space *space, keel_pageno pageno)
+{
+    const struct keel_space_private_ *hot = keel_hot_private_(space);
+
+    if (keel_here_private_(hot, pageno))
+        __builtin_prefetch(&hot->words[pageno]);
+}
+
 static inline bool keel_page_peek(struct keel_space *space, keel_pageno pageno,
                                   struct keel_peek *ret)
 {

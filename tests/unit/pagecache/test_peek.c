@@ -51,6 +51,22 @@ Test(peek, refuses_what_is_not_resident_or_beyond_the_space)
     fixture_close(&f);
 }
 
+Test(peek, a_hint_is_no_use_and_no_read_and_may_be_about_any_page)
+{
+    resident(1);
+    uint64_t word = atomic_load(&f.space->table.words[0]);
+    struct keel_pagecache_stats before = fixture_stats(&f);
+
+    keel_page_hint(f.space, 0);
+    keel_page_hint(f.space, 5);
+    keel_page_hint(f.space, 64);
+    keel_page_hint(f.space, UINT64_MAX);
+    struct keel_pagecache_stats after = fixture_stats(&f);
+    cr_assert_eq(atomic_load(&f.space->table.words[0]), word);
+    cr_assert(after.hits == before.hits && after.reads == before.reads);
+    fixture_close(&f);
+}
+
 Test(peek, is_refused_and_no_longer_valid_while_a_writer_has_the_page)
 {
     struct keel_peek peek, other;
