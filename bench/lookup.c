@@ -7,8 +7,8 @@
  * binary search; it reads root and inner pages optimistically and the leaf as well if it is there.
  * Look-ups take their steps in turn, and each step ends with a hint of what the next one will look
  * at, so that the processor waits for its memory while it does something else. Where a page is
- * missing, the look-up is put aside (KEEL_FIX_NOWAIT gave KEEL_PENDING: the read is
- * under way) and taken up again after keel_ctx_poll. Every value that is found is checked.
+ * missing, the look-up is put aside (KEEL_FIX_NOWAIT gave KEEL_PENDING: the read is under way) and
+ * taken up again after keel_ctx_poll. Every value that is found is checked.
  *
  * The peer `fio` reads 4 KiB at random from the same file; its rate is divided by the reads that a
  * look-up of ours needed, so it is the number of look-ups that such a rate would allow. The peer
@@ -245,18 +245,20 @@ static void put_aside(struct job *job, uint32_t index)
     job->pending[(job->head + job->waiting++) % DEPTH_MAX] = index;
 }
 
-/* One is found, and the next one begins in its place. */
-static void next(struct job *job, struct op *op)
+/* One is found, and the next one begins in its place. Returns the time. */
+static uint64_t next(struct job *job, struct op *op)
 {
     uint64_t now = clock_now_ns();
 
     hist_record(&job->latency, now - op->begin_ns);
     job->finished++;
     begin(job, op, now);
+    return now;
 }
 
-/* Take so many of those that waited on, a step of each in turn, until all of them wait again. */
-static int run_some(struct job *job, uint32_t count)
+/* Take so many of those that waited on, a step of each in turn, until all of them wait again, or
+ * the time is over. */
+static int run_some(struct job *job, uint32_t count, uint64_t until)
 {
     uint32_t live[TOGETHER];
 
@@ -266,14 +268,13 @@ static int run_some(struct job *job, uint32_t count)
     while (count > 0) {
         for (uint32_t i = 0; i < count;) {
             int rc = step(job, &job->op[live[i]], KEEL_FIX_NOWAIT);
-            if (rc == KEEL_PENDING) {
+            bool over = rc == FOUND && next(job, &job->op[live[i]]) >= until;
+            if (rc == KEEL_PENDING || over) {
                 put_aside(job, live[i]);
                 live[i] = live[--count];
                 continue;
             }
-            if (rc == FOUND)
-                next(job, &job->op[live[i]]);
-            else if (rc)
+            if (rc < 0)
                 return rc;
             i++;
         }
@@ -290,7 +291,7 @@ static int run_many(struct job *job, uint64_t run_ns)
     while (!rc && clock_now_ns() < until) {
         for (uint32_t left = job->waiting; !rc && left > 0;) {
             uint32_t count = left < TOGETHER ? left : TOGETHER;
-            rc = run_some(job, count);
+            rc = run_some(job, count, until);
             left -= count;
         }
         if (!rc)
@@ -302,17 +303,17 @@ static int run_many(struct job *job, uint64_t run_ns)
 
 static int run_blocking(struct job *job, uint64_t run_ns)
 {
-    uint64_t until = clock_now_ns() + run_ns;
+    uint64_t now = clock_now_ns(), until = now + run_ns;
     struct op *op = &job->op[0];
     int rc = 0;
 
-    begin(job, op, clock_now_ns());
-    while (!rc && clock_now_ns() < until) {
+    begin(job, op, now);
+    while (!rc && now < until) {
         while ((rc = step(job, op, 0)) == 0)
             continue;
         if (rc == FOUND) {
             rc = 0;
-            next(job, op);
+            now = next(job, op);
         }
     }
     return rc;

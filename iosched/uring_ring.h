@@ -53,10 +53,10 @@ struct uring_ring {
     uint8_t sqe_shift, cqe_shift; /* 1: entries of the double size, for passthrough */
     uint32_t sq_mask, cq_mask;
     bool polled;
-    bool sqpoll; /* a thread of the kernel submits */
-    bool cooperative;
-    bool restricted; /* the kernel enforces the rules given to uring_ring_enable() */
-    bool has_files;  /* there is a table for them */
+    bool sqpoll;      /* a thread of the kernel submits */
+    bool cooperative; /* see above */
+    bool restricted;  /* the kernel enforces the rules given to uring_ring_enable() */
+    bool has_files;   /* there is a table for them */
     bool has_buffers;
 
     /* under submit */

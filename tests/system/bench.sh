@@ -52,6 +52,12 @@ expect 0 "$KEEL" bench acommit --seconds 1 --rounds 1 --log 64m --path "$DIR" --
 expect 0 "$KEEL" bench recover --seconds 1 --rounds 2 --data 16m --path "$DIR" --json
 [ "$(json "$DIR/out" 'j["result"]["ops_per_s"] > 0 and j["result"]["replay_payload_bytes"] > 14 << 20 and j["result"]["clean_open_ns"] > 0')" = True ] ||
 	fail "recover: $(json "$DIR/out" 'j["result"]')"
+# Past the cache, and all of it in the cache, where no look-up ever waits.
+for data in 64m 4m; do
+	expect 0 "$KEEL" bench lookup --seconds 1 --rounds 1 --cache 8m --data $data --path "$DIR" --json
+	[ "$(json "$DIR/out" "j['result']['ops_per_s'] > 0 and (j['result']['reads_per_lookup'] > 0.5) == ('$data' == '64m')")" = True ] ||
+		fail "lookup: $(json "$DIR/out" 'j["result"]')"
+done
 expect 0 "$KEEL" bench append --seconds 1 --threads 2 --path "$DIR" --json
 [ "$(json "$DIR/out" 'j["result"]["append_ns"] > 0 and j["result"]["per_op"]["allocations"] in (None, 0)')" = True ] ||
 	fail "append: $(json "$DIR/out" 'j["result"]')"
