@@ -1,6 +1,6 @@
 /*
  * The payloads of the two superblocks: what decodes says something that can be, and encodes to the
- * same bytes.
+ * same bytes; a log's of version 1 to those of version 2, which has a longer head.
  *
  * Input: flags (1: the store's, else the log's), then the payload.
  */
@@ -32,7 +32,13 @@ static void log_super(const uint8_t *bytes, uint32_t len)
     KEEL_ASSERT(rc == 0 || rc == KEEL_ESUPER);
     if (rc != 0)
         return;
-    KEEL_ASSERT(wal_super_encode(&super, again) == len && memcmp(bytes, again, len) == 0);
+    uint32_t again_len = wal_super_encode(&super, again);
+    uint32_t epochs_len = super.epoch_count * WAL_EPOCH_BYTES;
+    bool old = again_len != len;
+    KEEL_ASSERT(len == epochs_len + (old ? WAL_SUPER_LIST_V1 : WAL_SUPER_LIST));
+    KEEL_ASSERT(memcmp(bytes, again, len - epochs_len) == 0);
+    KEEL_ASSERT(memcmp(bytes + len - epochs_len, again + WAL_SUPER_LIST, epochs_len) == 0);
+    KEEL_ASSERT(!old || (super.choice.method == 0 && super.choice.device == 0));
 
     for (uint32_t i = 0; i < super.epoch_count; i++) {
         const struct wal_epoch *epoch = &super.epochs[i];
