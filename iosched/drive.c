@@ -254,12 +254,16 @@ uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
 
     if (aborted.count > 0 || (in_flight == 0 && !(held && ctx->method->steps_clock)))
         wait = IOS_NOWAIT;
-    if (held && aborted.count == 0)
-        wait_held(ctx, asked);
+    held = held && aborted.count == 0;
     finish_aborted(ctx, &aborted);
     /* The role sleeps for nothing else; where all share one clock, others may be waited for. */
     KEEL_INV(I6, wait == IOS_NOWAIT || in_flight > 0 || ctx->method->steps_clock);
     ctx->method->turn(ctx, wait);
+    /* After the enter: what was announced for it is taken, or those who are driven now and have
+     * something to submit here would wait for this thread, and this thread is the one that drives
+     * them. */
+    if (held)
+        wait_held(ctx, asked);
 
     uint32_t count = end_turn(ctx, handed);
     if (ret_nothing)

@@ -502,7 +502,7 @@ void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
     bool data = atomic_load_explicit(&method->data_open, memory_order_relaxed) != 0;
 
     if (method->sync.cooperative && ctx->owner != ios_thread_self() &&
-        method->sync.tail != uring_ring_taken(&method->sync))
+        uring_ring_staged(&method->sync))
         lend(ctx, method, how);
     if (how == IOS_FLUSH_HOLDER) {
         arm_wake(ctx, method);

@@ -144,6 +144,17 @@ static inline uint32_t uring_ring_room(const struct uring_ring *ring)
     return ring->sq_mask - used;
 }
 
+/* Is something filled that nobody has announced? */
+static inline bool uring_ring_staged(const struct uring_ring *ring)
+{
+    uint32_t taken = uring_ring_taken(ring);
+
+    /* Indices wrap, hence the difference. */
+    if (ring->announced && (int32_t)(taken - ring->announced_tail) < 0)
+        taken = ring->announced_tail;
+    return ring->tail != taken;
+}
+
 /* The next entry, zeroed in its whole size. There is room. */
 static inline struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring)
 {
