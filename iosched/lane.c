@@ -292,29 +292,13 @@ __attribute__((always_inline)) static inline enum ios_pushed push_one(struct kee
     return IOS_PUSH_GONE;
 }
 
-void ios_inbox_take_locked(struct keel_ctx *ctx)
-{
-    uint32_t head = atomic_load_explicit(&ctx->inbox_head, memory_order_relaxed);
-    uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_acquire);
-
-    KEEL_DCHECK(lock_held(&ctx->submit));
-    if (head == tail)
-        return;
-    ios_queued_add(ctx, tail - head);
-    for (; head != tail; head++) {
-        struct keel_io *io = ctx->inbox[head % IOS_INBOX_MAX];
-        lane_push(ctx, lane_for(ctx, io->device), io, false);
-    }
-    atomic_store_explicit(&ctx->inbox_head, head, memory_order_release);
-}
-
-uint32_t ios_inbox_dispatch(struct keel_ctx *ctx)
+/* From the inbox: straight to the method as long as nothing waits and no policy has a say, else
+ * onto lanes. Returns how many went to the method. */
+static inline uint32_t empty_inbox(struct keel_ctx *ctx, bool straight)
 {
     uint32_t head = atomic_load_explicit(&ctx->inbox_head, memory_order_relaxed);
     uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_acquire);
     uint32_t pushed = 0, queued = 0;
-    /* Else what waits has its turn first. */
-    bool straight = ios_queued(ctx) == ctx->aborted.count;
 
     KEEL_DCHECK(lock_held(&ctx->submit));
     for (; head != tail; head++) {
@@ -335,6 +319,17 @@ uint32_t ios_inbox_dispatch(struct keel_ctx *ctx)
         ios_queued_add(ctx, queued);
     atomic_store_explicit(&ctx->inbox_head, head, memory_order_release);
     return pushed;
+}
+
+void ios_inbox_take_locked(struct keel_ctx *ctx)
+{
+    empty_inbox(ctx, false);
+}
+
+uint32_t ios_inbox_dispatch(struct keel_ctx *ctx)
+{
+    /* Else what waits has its turn first. */
+    return empty_inbox(ctx, ios_queued(ctx) == ctx->aborted.count);
 }
 
 /* First come, first served. */

@@ -6,12 +6,11 @@
  * 6.19 one rule of any kind restricts operations and registrations; from 7.0 each is restricted by
  * rules of its own kind, which are there.
  *
- * Memory order. The kernel reads our entries after it has read the tail, and we read its
- * completions after we have read its tail: sq.ktail  release store here      pairs with the
- * kernel's acquire load: entries are filled sq.khead  acquire load here       pairs with the
- * kernel's release store: entries may be reused cq.ktail  acquire load here       pairs with the
- * kernel's release store: completions are there cq.khead  release store here      pairs with the
- * kernel's acquire load: places may be reused
+ * Memory order. Ours beside the kernel's, of which each pairs with its own on the other side:
+ *   - sq.ktail, a release store: the entries are filled
+ *   - sq.khead, an acquire load: entries may be filled again
+ *   - cq.ktail, an acquire load: completions are there
+ *   - cq.khead, a release store: their places may be used again
  * With SQPOLL, between our store of sq.ktail and our load of sq.kflags stands a full barrier, which
  * pairs with the one between the thread's store of NEED_WAKEUP and its last look at the tail: one
  * of the two sees the other, or entries would lie there until somebody else wakes it.
@@ -239,12 +238,6 @@ static uint32_t publish(struct uring_ring *ring)
     return ring->tail - uring_ring_taken(ring);
 }
 
-/* Has the kernel taken everything that was announced? Indices wrap, hence the difference. */
-static bool announcement_taken(const struct uring_ring *ring)
-{
-    return (int32_t)(uring_ring_taken(ring) - ring->announced_tail) >= 0;
-}
-
 /* Returns entries taken; what can be tried again later is no error. time: to wait at most, or NULL.
  */
 static uint32_t enter_for(struct uring_ring *ring, uint32_t submit, unsigned wait, unsigned flags,
@@ -308,7 +301,7 @@ uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t 
     *ret_cut = 0;
     if (ring->sqpoll)
         return hand_to_thread(ring);
-    while (ring->announced && !announcement_taken(ring)) {
+    while (ring->announced && uring_ring_left(ring)) {
         lock_release(submit);
         sched_yield();
         lock_acquire(submit);
@@ -334,11 +327,6 @@ uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait, bool briefly)
     ring->to_submit = 0;
     return enter_for(ring, submit, wait, events ? IORING_ENTER_GETEVENTS : 0,
                      wait > 0 && briefly ? &brief : NULL);
-}
-
-bool uring_ring_left(const struct uring_ring *ring)
-{
-    return !announcement_taken(ring);
 }
 
 /* ------------------------------------------------------------- tables */

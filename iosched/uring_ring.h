@@ -144,15 +144,20 @@ static inline uint32_t uring_ring_room(const struct uring_ring *ring)
     return ring->sq_mask - used;
 }
 
+/* Is something left of the announcement, that the kernel has not taken? Indices wrap, hence the
+ * difference. After an enter the holder asks without the lock: nobody else stores what this reads.
+ */
+static inline bool uring_ring_left(const struct uring_ring *ring)
+{
+    return (int32_t)(uring_ring_taken(ring) - ring->announced_tail) < 0;
+}
+
 /* Is something filled that nobody has announced? */
 static inline bool uring_ring_staged(const struct uring_ring *ring)
 {
-    uint32_t taken = uring_ring_taken(ring);
+    bool open = ring->announced && uring_ring_left(ring);
 
-    /* Indices wrap, hence the difference. */
-    if (ring->announced && (int32_t)(taken - ring->announced_tail) < 0)
-        taken = ring->announced_tail;
-    return ring->tail != taken;
+    return ring->tail != (open ? ring->announced_tail : uring_ring_taken(ring));
 }
 
 /* The next entry, zeroed in its whole size. There is room. */
@@ -187,9 +192,6 @@ uint64_t uring_ring_cut(const struct uring_ring *ring);
  * Returns entries taken. */
 uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait, bool briefly);
 
-/* Did the last enter leave something of the announcement? Then close it under submit. */
-bool uring_ring_left(const struct uring_ring *ring);
-
 /* Are completions kept back in the kernel? Then an enter brings them. */
 static inline bool uring_ring_overflow(const struct uring_ring *ring)
 {
@@ -205,8 +207,7 @@ static inline bool uring_ring_work_waits(const struct uring_ring *ring)
 /* Does an enter bring completions? */
 static inline bool uring_ring_owes(const struct uring_ring *ring)
 {
-    return (__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) &
-            (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
+    return uring_ring_overflow(ring) || uring_ring_work_waits(ring);
 }
 
 /* Completions that are there now. */
