@@ -6,9 +6,10 @@
  * with the first key of each child; above those the root. A look-up descends from the root by
  * binary search; it reads root and inner pages optimistically and the leaf as well if it is there.
  * Look-ups take their steps in turn, and each step ends with a hint of what the next one will look
- * at, so that the processor waits for its memory while it does something else. Where a page is
- * missing, the look-up is put aside (KEEL_FIX_NOWAIT gave KEEL_PENDING: the read is under way) and
- * taken up again after keel_ctx_poll. Every value that is found is checked.
+ * at, so that the processor waits for its memory while it does something else: first the page, then
+ * the ends of its PARTS, then one part. Where a page is missing, the look-up is put aside
+ * (KEEL_FIX_NOWAIT gave KEEL_PENDING: the read is under way) and taken up again after
+ * keel_ctx_poll. Every value that is found is checked.
  *
  * The peer `fio` reads 4 KiB at random from the same file; its rate is divided by the reads that a
  * look-up of ours needed, so it is the number of look-ups that such a rate would allow. The peer
@@ -35,6 +36,7 @@
 #define LEAF_PAIRS    ((PAGE - KEEL_PAGE_HEADER_BYTES - 16) / 16) /* pairs of a leaf */
 #define FANOUT        ((PAGE - KEEL_PAGE_HEADER_BYTES - 16) / 8)  /* children of an inner page */
 #define TOGETHER      16u /* look-ups that take their steps in turn */
+#define PARTS         16u /* of a node's keys: a search looks at some of their ends first */
 #define FOUND         1   /* what a step comes to */
 #define KEY_STEP      3u  /* keys are multiples, so that a look-up is a search */
 
@@ -51,13 +53,21 @@ struct node {
 };
 _Static_assert(sizeof(struct node) <= PAGE - KEEL_PAGE_HEADER_BYTES, "it is a user part");
 
+/* How far a look-up is in its page. */
+enum stage {
+    ARRIVES = 0, /* not yet looked */
+    PEEKED,      /* it is there */
+    NARROWED,    /* it is known in which part */
+};
+
 /* One look-up under way. */
 struct op {
     uint64_t key;
     keel_pageno pageno; /* where it is */
     uint32_t level;     /* 2 root, 1 inner, 0 leaf */
-    bool peeked;        /* it is there, and `peek` is a look at it */
-    struct keel_peek peek;
+    enum stage stage;
+    struct keel_peek peek; /* of the page, unless stage is ARRIVES */
+    uint64_t low, high;    /* NARROWED: where in the page */
     uint64_t begin_ns;
 };
 
@@ -139,14 +149,23 @@ static inline uint64_t word_at(const void *data, size_t offset)
     return word;
 }
 
-/* The last of n keys, `stride` bytes apart, that is not above key; key is not below the first. */
-static uint64_t search(const void *data, uint64_t n, size_t stride, uint64_t key)
+static size_t stride_of(const struct op *op)
 {
-    uint64_t low = 0, high = n;
+    return op->level > 0 ? sizeof(uint64_t) : sizeof(struct pair);
+}
 
+/* Where key number i is in a page. */
+static size_t key_offset(const struct op *op, uint64_t i)
+{
+    return offsetof(struct node, keys) + i * stride_of(op);
+}
+
+/* The last key of those from low to high that is not above op's; the one at low is not. */
+static uint64_t search(const struct op *op, const void *data, uint64_t low, uint64_t high)
+{
     while (high - low > 1) {
         uint64_t middle = (low + high) / 2;
-        if (word_at(data, offsetof(struct node, keys) + middle * stride) <= key)
+        if (word_at(data, key_offset(op, middle)) <= op->key)
             low = middle;
         else
             high = middle;
@@ -154,34 +173,49 @@ static uint64_t search(const void *data, uint64_t n, size_t stride, uint64_t key
     return low;
 }
 
-/* What a look-up found in a page: the child, or the value. */
-static uint64_t look(const struct op *op, const void *data)
+/* Keys in the page; 0: it is none of ours, as an optimistic read that will not be valid may be. */
+static uint64_t keys_in(const struct op *op, const void *data)
 {
     uint64_t n = word_at(data, offsetof(struct node, count));
 
-    if (op->level > 0) {
-        if (n == 0 || n > FANOUT)
-            return 0; /* an optimistic read that will not be valid */
-        return word_at(data, offsetof(struct node, first_child)) +
-               search(data, n, sizeof(uint64_t), op->key);
-    }
-    if (n == 0 || n > LEAF_PAIRS)
-        return 0;
-    uint64_t at = search(data, n, sizeof(struct pair), op->key);
-    return word_at(data, offsetof(struct node, pairs) + at * sizeof(struct pair) +
-                             offsetof(struct pair, value));
+    return n <= (op->level > 0 ? FANOUT : LEAF_PAIRS) ? n : 0;
 }
 
-/* The first places that a search looks at. */
-static void fetch_probes(const struct op *op)
+/* What a look-up found in a page, at number i: the child, or the value. */
+static uint64_t found_at(const struct op *op, const void *data, uint64_t i)
 {
-    size_t stride = op->level > 0 ? sizeof(uint64_t) : sizeof(struct pair);
+    if (op->level > 0)
+        return word_at(data, offsetof(struct node, first_child)) + i;
+    return word_at(data, key_offset(op, i) + offsetof(struct pair, value));
+}
+
+/* The places that a search looks at first: the ends of the parts of a full page. */
+static void fetch_ends(const struct op *op)
+{
     uint64_t n = op->level > 0 ? FANOUT : LEAF_PAIRS;
-    const char *keys = (const char *)op->peek.data + offsetof(struct node, keys);
 
     __builtin_prefetch(op->peek.data);
-    for (unsigned quarter = 1; quarter < 4; quarter++)
-        __builtin_prefetch(keys + quarter * n / 4 * stride);
+    for (unsigned part = 1; part < PARTS; part++)
+        __builtin_prefetch((const char *)op->peek.data + key_offset(op, part * n / PARTS));
+}
+
+/* In which part is it? And fetch that. */
+static void narrow(struct op *op)
+{
+    uint64_t n = keys_in(op, op->peek.data);
+    unsigned first = 0, end = PARTS;
+
+    while (end - first > 1) {
+        unsigned middle = (first + end) / 2;
+        if (word_at(op->peek.data, key_offset(op, middle * n / PARTS)) <= op->key)
+            first = middle;
+        else
+            end = middle;
+    }
+    op->low = first * n / PARTS;
+    op->high = end * n / PARTS;
+    for (size_t at = key_offset(op, op->low); at < key_offset(op, op->high); at += 64)
+        __builtin_prefetch((const char *)op->peek.data + at);
 }
 
 /* Look at the page where op is, which could not be done without a latch. 0 and *ret, or as
@@ -194,7 +228,7 @@ static int look_latched(struct job *job, const struct op *op, unsigned flags, ui
                            NULL, &page);
     if (rc)
         return rc;
-    *ret = look(op, page.data);
+    *ret = found_at(op, page.data, search(op, page.data, 0, keys_in(op, page.data)));
     keel_page_unfix(&page);
     return 0;
 }
@@ -203,17 +237,27 @@ static int look_latched(struct job *job, const struct op *op, unsigned flags, ui
  * to take a step of other look-ups first. 0: there are more; FOUND; or as keel_page_fix. */
 static int step(struct job *job, struct op *op, unsigned flags)
 {
-    bool peeked = op->peeked;
     uint64_t found = 0;
+    bool known = false;
 
-    op->peeked = !peeked && keel_page_peek(job->scene.space, op->pageno, &op->peek);
-    if (op->peeked) {
-        fetch_probes(op);
+    switch (op->stage) {
+    case ARRIVES:
+        if (!keel_page_peek(job->scene.space, op->pageno, &op->peek))
+            break;
+        fetch_ends(op);
+        op->stage = PEEKED;
         return 0;
+    case PEEKED:
+        narrow(op);
+        op->stage = NARROWED;
+        return 0;
+    case NARROWED:
+        op->stage = ARRIVES;
+        found = found_at(op, op->peek.data, search(op, op->peek.data, op->low, op->high));
+        known = keel_peek_valid(&op->peek);
+        break;
     }
-    if (peeked)
-        found = look(op, op->peek.data);
-    if (!peeked || !keel_peek_valid(&op->peek)) {
+    if (!known) {
         int rc = look_latched(job, op, flags, &found);
         if (rc)
             return rc;
