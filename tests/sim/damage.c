@@ -7,7 +7,7 @@
  *   torn    a log with writes in flight loses power; what is above the durable LSN may be lost,
  * torn or garbage. Every case must open, and give back every group that was durable (E1)
  *
- * usage: sim_damage [--cases N] [--seed S]      N of each, 16,000 by default
+ * usage: sim_damage [--cases N] [--seed S]      N of each, 8,000 by default
  *
  * Each case follows from the seed of its world and its number, both of which a violation names.
  * Exit: 0 as it should be, 1 violation, 2 wrong usage.
@@ -28,7 +28,7 @@
 #define PATH           "wal.keel"
 #define RING           (256u * 1024u)
 #define PLACES         (RING / WAL_BLOCK)
-#define CASES_DEFAULT  TEST_SHARE(16000u)
+#define CASES_DEFAULT  TEST_SHARE(8000u)
 #define CASES_OF_WORLD 400u /* of one world */
 #define CASES_OF_STEP  8u   /* cuts of one state */
 #define SECTOR         512u
