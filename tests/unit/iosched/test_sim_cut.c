@@ -5,6 +5,7 @@
  * Method: small cases by hand, then random runs compared with a second model that recomputes, for
  * each block, from the numbers of the events alone which write must and which may be there.
  */
+#include "base/mem.h"
 #include "tests/support/seed.h"
 #include "tests/unit/iosched/sim_fixture.h"
 
@@ -526,9 +527,11 @@ Test(sim_cut, E1_random_runs_keep_what_must_be_kept_and_nothing_that_cannot_be_t
 
 Test(sim_cut, gives_the_same_bytes_in_whatever_order_events_are_asked_for)
 {
-    static uint8_t ascending[RUN_STEPS + 10][RUN_BLOCKS * SIM_BLOCK_BYTES];
     static uint8_t again[RUN_BLOCKS * SIM_BLOCK_BYTES];
+    uint8_t(*ascending)[sizeof(again)] = mem_alloc((RUN_STEPS + 10) * sizeof(*ascending));
     struct prng prng;
+
+    cr_assert(ascending);
 
     prng_seed(&prng, 5);
     uint64_t begin = keel_sim_events(sim);
@@ -550,5 +553,6 @@ Test(sim_cut, gives_the_same_bytes_in_whatever_order_events_are_asked_for)
                          (unsigned long long)(begin + i));
         keel_sim_destroy(cut);
     }
+    mem_free(ascending);
     finish_all(sim);
 }

@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/endian.h"
+#include "base/mem.h"
 #include "wal/wal_format.h"
 
 #define WORLD_PATH     "wal.keel"
@@ -143,11 +144,11 @@ static inline int group_append_mark(struct world *world, struct keel_wal_credit 
                                     uint32_t mark, uint32_t count, uint32_t len, keel_lsn *ret_lsn,
                                     keel_lsn *ret_end)
 {
-    static uint8_t bytes[2u << 20];
+    uint8_t *bytes = mem_alloc((size_t)count * len);
     struct keel_wal_record records[64];
     struct iovec parts[64][2];
 
-    cr_assert(count <= 64 && (uint64_t)count * len <= sizeof(bytes) && len >= GROUP_HEAD);
+    cr_assert(bytes && count <= 64 && len >= GROUP_HEAD);
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *at = bytes + (uint64_t)i * len;
         store_le64(at, world->next_group);
@@ -160,6 +161,7 @@ static inline int group_append_mark(struct world *world, struct keel_wal_credit 
         records[i] = (struct keel_wal_record){parts[i], 2, (uint8_t)(1 + i % 255)};
     }
     int rc = keel_wal_append(world->wal, credit, mark, records, count, ret_lsn, ret_end);
+    mem_free(bytes);
     if (rc == 0) {
         world->next_group++;
         world->last_end = *ret_end;
