@@ -7,7 +7,7 @@
  * binary search; it reads root and inner pages optimistically and the leaf as well if it is there.
  * Look-ups take their steps in turn, and each step ends with a hint of what the next one will look
  * at, so that the processor waits for its memory while it does something else: first the page, then
- * the ends of its PARTS, then one part. Where a page is missing, the look-up is put aside
+ * the ends of its parts, then one part. Where a page is missing, the look-up is put aside
  * (KEEL_FIX_NOWAIT gave KEEL_PENDING: the read is under way) and taken up again after
  * keel_ctx_poll. Every value that is found is checked.
  *
@@ -35,10 +35,10 @@
 #define PAGE          4096u
 #define LEAF_PAIRS    ((PAGE - KEEL_PAGE_HEADER_BYTES - 16) / 16) /* pairs of a leaf */
 #define FANOUT        ((PAGE - KEEL_PAGE_HEADER_BYTES - 16) / 8)  /* children of an inner page */
-#define TOGETHER      16u /* look-ups that take their steps in turn */
-#define PARTS         16u /* of a node's keys: a search looks at some of their ends first */
-#define FOUND         1   /* what a step comes to */
-#define KEY_STEP      3u  /* keys are multiples, so that a look-up is a search */
+#define TOGETHER      16u  /* look-ups that take their steps in turn */
+#define PART_BYTES    256u /* of a node's keys: a search finds the part, then looks into it */
+#define FOUND         1    /* what a step comes to */
+#define KEY_STEP      3u   /* keys are multiples, so that a look-up is a search */
 
 /* User part of a page. The children of an inner page lie one after the other. */
 struct node {
@@ -67,7 +67,7 @@ struct op {
     uint32_t level;     /* 2 root, 1 inner, 0 leaf */
     enum stage stage;
     struct keel_peek peek; /* of the page, unless stage is ARRIVES */
-    uint64_t low, high;    /* NARROWED: where in the page */
+    uint64_t first, count; /* NARROWED: keys of the part */
     uint64_t begin_ns;
 };
 
@@ -160,17 +160,25 @@ static size_t key_offset(const struct op *op, uint64_t i)
     return offsetof(struct node, keys) + i * stride_of(op);
 }
 
-/* The last key of those from low to high that is not above op's; the one at low is not. */
-static uint64_t search(const struct op *op, const void *data, uint64_t low, uint64_t high)
+/* The last of n keys, `stride` bytes apart, that is not above key; the first, at offset, is not. */
+static uint64_t search(const void *data, size_t offset, uint64_t n, size_t stride, uint64_t key)
 {
+    uint64_t low = 0, high = n;
+
     while (high - low > 1) {
         uint64_t middle = (low + high) / 2;
-        if (word_at(data, key_offset(op, middle)) <= op->key)
+        if (word_at(data, offset + middle * stride) <= key)
             low = middle;
         else
             high = middle;
     }
     return low;
+}
+
+/* The same among count keys of a page from number first on. */
+static uint64_t search_keys(const struct op *op, const void *data, uint64_t first, uint64_t count)
+{
+    return first + search(data, key_offset(op, first), count, stride_of(op), op->key);
 }
 
 /* Keys in the page; 0: it is none of ours, as an optimistic read that will not be valid may be. */
@@ -189,33 +197,26 @@ static uint64_t found_at(const struct op *op, const void *data, uint64_t i)
     return word_at(data, key_offset(op, i) + offsetof(struct pair, value));
 }
 
-/* The places that a search looks at first: the ends of the parts of a full page. */
+/* The places that a search looks at first: where the parts begin. */
 static void fetch_ends(const struct op *op)
 {
-    uint64_t n = op->level > 0 ? FANOUT : LEAF_PAIRS;
+    const char *node = op->peek.data;
 
-    __builtin_prefetch(op->peek.data);
-    for (unsigned part = 1; part < PARTS; part++)
-        __builtin_prefetch((const char *)op->peek.data + key_offset(op, part * n / PARTS));
+    __builtin_prefetch(node);
+    for (size_t at = PART_BYTES; at < sizeof(((struct node *)0)->keys); at += PART_BYTES)
+        __builtin_prefetch(node + offsetof(struct node, keys) + at);
 }
 
 /* In which part is it? And fetch that. */
 static void narrow(struct op *op)
 {
-    uint64_t n = keys_in(op, op->peek.data);
-    unsigned first = 0, end = PARTS;
+    const char *node = op->peek.data;
+    uint64_t n = keys_in(op, node), step = PART_BYTES / stride_of(op);
 
-    while (end - first > 1) {
-        unsigned middle = (first + end) / 2;
-        if (word_at(op->peek.data, key_offset(op, middle * n / PARTS)) <= op->key)
-            first = middle;
-        else
-            end = middle;
-    }
-    op->low = first * n / PARTS;
-    op->high = end * n / PARTS;
-    for (size_t at = key_offset(op, op->low); at < key_offset(op, op->high); at += 64)
-        __builtin_prefetch((const char *)op->peek.data + at);
+    op->first = step * search(node, key_offset(op, 0), (n + step - 1) / step, PART_BYTES, op->key);
+    op->count = n - op->first < step ? n - op->first : step;
+    for (size_t at = 0; at < PART_BYTES; at += 64)
+        __builtin_prefetch(node + key_offset(op, op->first) + at);
 }
 
 /* Look at the page where op is, which could not be done without a latch. 0 and *ret, or as
@@ -228,7 +229,7 @@ static int look_latched(struct job *job, const struct op *op, unsigned flags, ui
                            NULL, &page);
     if (rc)
         return rc;
-    *ret = found_at(op, page.data, search(op, page.data, 0, keys_in(op, page.data)));
+    *ret = found_at(op, page.data, search_keys(op, page.data, 0, keys_in(op, page.data)));
     keel_page_unfix(&page);
     return 0;
 }
@@ -253,7 +254,7 @@ static int step(struct job *job, struct op *op, unsigned flags)
         return 0;
     case NARROWED:
         op->stage = ARRIVES;
-        found = found_at(op, op->peek.data, search(op, op->peek.data, op->low, op->high));
+        found = found_at(op, op->peek.data, search_keys(op, op->peek.data, op->first, op->count));
         known = keel_peek_valid(&op->peek);
         break;
     }
