@@ -79,12 +79,13 @@ static uint64_t batch_peek(struct job *job, const uint32_t *order)
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < BATCH; i++) {
+        const uint32_t pageno = order[i];
         struct keel_peek peek;
         uint64_t seen;
         do {
-            bool there = keel_page_peek(space, order[i], &peek);
+            bool there = keel_page_peek(space, pageno, &peek);
             KEEL_ASSERT(there); /* every page is in the cache, and nobody writes */
-            seen = __atomic_load_n((const uint64_t *)((const char *)peek.data + look_at(order[i])),
+            seen = __atomic_load_n((const uint64_t *)((const char *)peek.data + look_at(pageno)),
                                    __ATOMIC_RELAXED);
         } while (!keel_peek_valid(&peek));
         sum += seen;
@@ -94,33 +95,38 @@ static uint64_t batch_peek(struct job *job, const uint32_t *order)
 
 static uint64_t batch_shared(struct job *job, const uint32_t *order)
 {
+    struct keel_ctx *ctx = job->scene.ctx;
     struct keel_space *space = job->scene.space;
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < BATCH; i++) {
+        const uint32_t pageno = order[i];
         struct keel_page page;
-        int rc = keel_page_fix(job->scene.ctx, space, order[i], KEEL_FIX_SHARED, 0, NULL, &page);
+        int rc = keel_page_fix(ctx, space, pageno, KEEL_FIX_SHARED, 0, NULL, &page);
         KEEL_ASSERT(rc == 0);
-        sum += *(const uint64_t *)((const char *)page.data + look_at(order[i]));
+        sum += *(const uint64_t *)((const char *)page.data + look_at(pageno));
         keel_page_unfix(&page);
     }
     return sum;
 }
 
-static inline uint64_t bare_look(const struct job *job, uint32_t page)
+static inline uint64_t bare_look(const char *data, uint32_t pageno)
 {
-    return __atomic_load_n((const uint64_t *)(job->data + ((size_t)page << 12) + look_at(page)),
+    return __atomic_load_n((const uint64_t *)(data + ((size_t)pageno << 12) + look_at(pageno)),
                            __ATOMIC_RELAXED);
 }
 
 static uint64_t batch_bare_loads(struct job *job, const uint32_t *order)
 {
+    bare_word *words = job->words;
+    const char *data = job->data;
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < BATCH; i++) {
-        bare_word *word = &job->words[order[i]];
+        const uint32_t pageno = order[i];
+        bare_word *word = &words[pageno];
         uint64_t before = atomic_load_explicit(word, memory_order_acquire);
-        sum += bare_look(job, order[i]);
+        sum += bare_look(data, pageno);
         if (atomic_load_explicit(word, memory_order_acquire) != before)
             sum++;
     }
@@ -129,12 +135,15 @@ static uint64_t batch_bare_loads(struct job *job, const uint32_t *order)
 
 static uint64_t batch_bare_atomics(struct job *job, const uint32_t *order)
 {
+    bare_word *words = job->words;
+    const char *data = job->data;
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < BATCH; i++) {
-        bare_word *word = &job->words[order[i]];
+        const uint32_t pageno = order[i];
+        bare_word *word = &words[pageno];
         sum += atomic_fetch_add_explicit(word, 1, memory_order_acquire) >> 32;
-        sum += bare_look(job, order[i]);
+        sum += bare_look(data, pageno);
         atomic_fetch_sub_explicit(word, 1, memory_order_release);
     }
     return sum;

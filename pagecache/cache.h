@@ -148,7 +148,9 @@ static inline uint32_t pc_page_bytes(const struct keel_space *space)
 static inline struct keel_frame *pc_page_frame(const struct keel_page *page)
 {
     KEEL_ASSERT(page->word_private); /* it is fixed */
-    return &page->space->cache->frames[page->frame_private - 1];
+    /* Relaxed: it is the same as long as the page is fixed. */
+    uint64_t value = __atomic_load_n(page->word_private, __ATOMIC_RELAXED);
+    return &page->space->cache->frames[pc_word_index(value)];
 }
 
 /* Where the word of its page is, or NULL. What is there may be another frame's by now. */

@@ -77,7 +77,6 @@ static inline void hold(struct keel_page *page, struct keel_space *space, keel_p
     page->pageno = pageno;
     page->space = space;
     page->word_private = (uint64_t *)(uintptr_t)&space->table.words[pageno];
-    page->frame_private = index + 1;
 }
 
 /* After poison, what lies above the durable LSN may never have happened. */

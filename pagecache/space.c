@@ -118,7 +118,7 @@ static int make_space(struct keel_pagecache *cache, const struct keel_space_opti
     space->hot = (struct keel_space_private_){
         .words = (uint64_t *)(uintptr_t)space->table.words,
         .versions = (uint64_t *)(uintptr_t)cache->versions,
-        .data = cache->data + KEEL_PAGE_HEADER_BYTES,
+        .data = (uintptr_t)cache->data + KEEL_PAGE_HEADER_BYTES - ((size_t)1 << cache->unit_shift),
         .stripes = (char *)cache->stripes,
         .shift = cache->unit_shift,
         .len = pc_page_bytes(space) - KEEL_PAGE_HEADER_BYTES,

@@ -158,7 +158,6 @@ struct keel_page {
     keel_pageno pageno;
     struct keel_space *space;
     uint64_t *word_private;
-    uint32_t frame_private;
 };
 
 /*

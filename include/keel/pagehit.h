@@ -4,7 +4,7 @@
  *
  * Why inline: a processor waits for the page's memory, and what hides the wait is how many accesses
  * it can begin before the first one ends. A call with its saved registers and a struct in memory
- * halves that number (figures: docs/adr/0028-hit-path-inline.md).
+ * halves that number (figures: docs/adr/0029-hit-path-inline.md).
  *
  * What the words mean is in pagecache/latch.h, why optimistic reads are right in pagecache/peek.c.
  */
@@ -23,13 +23,15 @@ extern "C" {
 #define KEEL_WORD_MARK_PRIVATE    (UINT64_C(1) << 16)
 #define KEEL_WORD_FRESH_PRIVATE   (UINT64_C(1) << 17)
 #define KEEL_WORD_WAITERS_PRIVATE (UINT64_C(1) << 18)
+/* Any of these: the latch may be one of more than readers, or there is a mark to take off. */
+#define KEEL_WORD_LOOK_PRIVATE (UINT64_C(0x8000) | KEEL_WORD_MARK_PRIVATE | KEEL_WORD_FRESH_PRIVATE)
 
 /* What a hit needs of a space: the first member of struct keel_space. */
 struct keel_space_private_ {
-    uint64_t *words;    /* atomic; one per page */
     uint64_t limit;     /* atomic; pages below are served from here; 0 after poison */
+    uint64_t *words;    /* atomic; one per page */
     uint64_t *versions; /* atomic; one per frame */
-    char *data;         /* user part of frame 0 */
+    uintptr_t data;     /* where the user part of frame -1 would be */
     char *stripes;      /* hits are counted here, 128 bytes for each stripe */
     uint32_t shift;     /* of the size of a frame */
     uint32_t len;       /* of a page's user part */
@@ -63,7 +65,12 @@ static inline void keel_count_hit_private_(const struct keel_space_private_ *hot
 
     /* Two threads of one stripe may lose a count; none waits for another's cache line. */
     uint64_t *hits = (uint64_t *)(void *)(hot->stripes + keel_stripe_private_ - 128);
+#if defined(__x86_64__)
+    /* What the two below come to, in one instruction. */
+    __asm__("addq $1, %0" : "+m"(*hits) : : "cc");
+#else
     __atomic_store_n(hits, __atomic_load_n(hits, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+#endif
 }
 
 /* May the page be served from here? */
@@ -75,7 +82,7 @@ static inline bool keel_here_private_(const struct keel_space_private_ *hot, kee
 
 static inline char *keel_data_private_(const struct keel_space_private_ *hot, uint64_t value)
 {
-    return hot->data + ((size_t)((value >> 32) - 1) << hot->shift);
+    return (char *)(hot->data + ((uintptr_t)(value >> 32) << hot->shift));
 }
 
 /* A shared latch on a resident page, without waiting; false: not to be had so. */
@@ -91,17 +98,20 @@ static inline bool keel_page_hit_private_(struct keel_space *space, keel_pageno 
     do {
         value = expected;
         next = value + 1;
-        if (__builtin_expect(value >> 32 == 0 ||
-                                 (value & KEEL_WORD_LATCH_PRIVATE) >= KEEL_WORD_SHARED_PRIVATE,
-                             0))
+        if (__builtin_expect(value >> 32 == 0, 0))
             return false;
-        if (__builtin_expect((value & (KEEL_WORD_MARK_PRIVATE | KEEL_WORD_FRESH_PRIVATE)) != 0, 0))
+        if (__builtin_expect((value & KEEL_WORD_LOOK_PRIVATE) != 0, 0)) {
+            if ((value & KEEL_WORD_LATCH_PRIVATE) >= KEEL_WORD_SHARED_PRIVATE)
+                return false;
             next &= ~(value & KEEL_WORD_FRESH_PRIVATE ? KEEL_WORD_FRESH_PRIVATE
                                                       : KEEL_WORD_MARK_PRIVATE);
+        }
     } while (__builtin_expect(!__atomic_compare_exchange_n(word, &expected, next, false,
                                                            __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
                               0));
 
+    /* Before what follows: a call is in it, and what is in registers here stays there. */
+    keel_count_hit_private_(hot);
     /* Out of `value`, not of what the exchange gave back: so the processor may look at the page
      * while the exchange is under way. */
     ret->data = keel_data_private_(hot, value);
@@ -109,9 +119,7 @@ static inline bool keel_page_hit_private_(struct keel_space *space, keel_pageno 
     ret->mode = KEEL_FIX_SHARED;
     ret->pageno = pageno;
     ret->space = space;
-    ret->frame_private = (uint32_t)(value >> 32);
     ret->word_private = word;
-    keel_count_hit_private_(hot);
     return true;
 }
 
@@ -119,9 +127,15 @@ static inline int keel_page_fix(struct keel_ctx *ctx, struct keel_space *space, 
                                 enum keel_fix_mode mode, unsigned flags, struct keel_err_info *info,
                                 struct keel_page *ret)
 {
+    struct keel_page got;
+
     if (mode == KEEL_FIX_SHARED && keel_page_hit_private_(space, pageno, ret))
         return 0;
-    return keel_page_fix_private_(ctx, space, pageno, mode, flags, info, ret);
+    /* Its own, and copied: so *ret has no address that anybody knows, and stays in registers. */
+    int rc = keel_page_fix_private_(ctx, space, pageno, mode, flags, info, &got);
+    if (rc == 0)
+        *ret = got;
+    return rc;
 }
 
 static inline void keel_page_unfix(struct keel_page *page)
@@ -129,7 +143,9 @@ static inline void keel_page_unfix(struct keel_page *page)
     uint64_t *word = page->word_private;
 
     if (page->mode != KEEL_FIX_SHARED) {
-        keel_page_unfix_private_(page);
+        struct keel_page fixed = *page; /* a copy, as above */
+        page->word_private = NULL;
+        keel_page_unfix_private_(&fixed);
         return;
     }
     uint64_t old = __atomic_fetch_sub(word, 1, __ATOMIC_RELEASE); /* of a page not fixed: traps */
@@ -159,9 +175,14 @@ static inline bool keel_page_peek(struct keel_space *space, keel_pageno pageno,
     uint64_t *word = &hot->words[pageno];
     /* acquire: what was stored before the frame was published is seen */
     uint64_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(
-            value >> 32 == 0 || (value & KEEL_WORD_LATCH_PRIVATE) > KEEL_WORD_SHARED_PRIVATE, 0))
+    if (__builtin_expect(value >> 32 == 0, 0))
         return false;
+    if (__builtin_expect((value & KEEL_WORD_LOOK_PRIVATE) != 0, 0)) {
+        if ((value & KEEL_WORD_LATCH_PRIVATE) > KEEL_WORD_SHARED_PRIVATE)
+            return false;
+        keel_page_used_private_(word, value);
+    }
+    keel_count_hit_private_(hot);
 
     uint64_t *version = &hot->versions[(value >> 32) - 1];
     ret->version_private = __atomic_load_n(version, __ATOMIC_ACQUIRE);
@@ -170,9 +191,6 @@ static inline bool keel_page_peek(struct keel_space *space, keel_pageno pageno,
     ret->frame_private = (uint32_t)(value >> 32);
     ret->word_private = word;
     ret->at_private = version;
-    keel_count_hit_private_(hot);
-    if (__builtin_expect((value & (KEEL_WORD_MARK_PRIVATE | KEEL_WORD_FRESH_PRIVATE)) != 0, 0))
-        keel_page_used_private_(word, value);
     return true;
 }
 

@@ -39,7 +39,7 @@ Test(evict, pinned_pages_stay_where_they_are_P3)
 
     for (keel_pageno p = 0; p < 8; p++) {
         cr_assert_eq(((unsigned char *)pinned[p].data)[USER - 1], p + 1);
-        cr_assert_eq(fixture_frame(&f, p)->index + 1, pinned[p].frame_private);
+        cr_assert_eq(fixture_frame(&f, p)->index + 1, *pinned[p].word_private >> 32);
         keel_page_unfix(&pinned[p]);
     }
     fixture_close(&f);

@@ -87,6 +87,31 @@ Test(fix, shares_a_page_between_readers_and_keeps_writers_out)
     fixture_close(&f);
 }
 
+/* Half of what a latch can count, and more: the short way looks at it more closely then. */
+Test(fix, tens_of_thousands_read_a_page_at_once)
+{
+    enum { READERS = 40000 };
+    struct keel_page shared, last;
+    struct keel_peek peek;
+
+    fixture_open(&f, 16, 64);
+    fixture_make(&f, 0, 1, 100);
+    for (unsigned i = 0; i < READERS; i++)
+        cr_assert_eq(fixture_fix(&f, 0, KEEL_FIX_SHARED, &shared), 0);
+    cr_assert_eq(pc_word_latch(atomic_load(&f.space->table.words[0])), READERS);
+    cr_assert(keel_page_peek(f.space, 0, &peek));
+    cr_assert(keel_peek_valid(&peek));
+    cr_assert_eq(pc_word_latch(atomic_load(&f.space->table.words[0])), READERS);
+
+    for (unsigned i = 0; i < READERS; i++) {
+        last = shared;
+        keel_page_unfix(&last);
+    }
+    cr_assert_eq(fixture_fix(&f, 0, KEEL_FIX_EXCLUSIVE, &last), 0);
+    keel_page_unfix(&last);
+    fixture_close(&f);
+}
+
 Test(fix, beyond_the_space_is_refused_until_it_has_grown)
 {
     struct keel_err_info info;

@@ -241,7 +241,7 @@ static uint32_t pin_all_slabs(struct keel_space *space, struct keel_page *pins)
     for (keel_pageno p = 0; p < keel_space_pages(space); p++) {
         struct keel_page page;
         cr_assert_eq(keel_page_fix(f.ctx, space, p, KEEL_FIX_SHARED, 0, NULL, &page), 0);
-        uint32_t slab = (page.frame_private - 1) / 16;
+        uint32_t slab = (uint32_t)((*page.word_private >> 32) - 1) / 16;
         if (pinned[slab]) {
             keel_page_unfix(&page);
             continue;
