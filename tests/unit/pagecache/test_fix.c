@@ -91,7 +91,7 @@ Test(fix, shares_a_page_between_readers_and_keeps_writers_out)
 Test(fix, tens_of_thousands_read_a_page_at_once)
 {
     enum { READERS = 40000 };
-    struct keel_page shared, last;
+    struct keel_page shared = {0}, last;
     struct keel_peek peek;
 
     fixture_open(&f, 16, 64);
