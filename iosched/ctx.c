@@ -68,6 +68,8 @@ static void thread_exits(void *arg)
         /* A simulation has one thread, and may be gone by now. */
         if (!ctx->method->steps_clock)
             drain(ctx);
+        if (ctx->method->owner_leaves)
+            ctx->method->owner_leaves(ctx);
         ctx->orphan = true;
     }
 }
@@ -376,7 +378,7 @@ void keel_ctx_close(struct keel_ctx *ctx)
         return;
     KEEL_ASSERT(!ios_in_callback());
     if (ctx->kind == KEEL_CTX_THREAD && !ctx->orphan)
-        KEEL_ASSERT(ctx->owner == ios_thread_self());
+        KEEL_ASSERT(ios_is_owner(ctx));
 
     lock_acquire(&ctx->submit);
     ctx->closing = true;

@@ -202,6 +202,12 @@ static inline const void *ios_thread_self(void)
     return &ios_callback_depth;
 }
 
+/* Of the context? Nobody is of a shared one. */
+static inline bool ios_is_owner(const struct keel_ctx *ctx)
+{
+    return ctx->owner == ios_thread_self();
+}
+
 /* Is this thread inside a callback? And enter and leave one. */
 static inline bool ios_in_callback(void)
 {
@@ -307,7 +313,7 @@ void ios_wake_all(struct keel_ctx *ctx);
  * has no event loop that sleeps on keel_ctx_fd. THREAD contexts. */
 static inline bool ios_owner_looks(const struct keel_ctx *ctx)
 {
-    return ctx->owner == ios_thread_self() &&
+    return ios_is_owner(ctx) &&
            (ctx->polling || !atomic_load_explicit(&ctx->fd_used, memory_order_relaxed));
 }
 

@@ -125,7 +125,7 @@ int keel_io_submit(struct keel_ctx *ctx, struct keel_io *io)
 
     if (rc)
         return rc;
-    if (ctx->owner != ios_thread_self())
+    if (!ios_is_owner(ctx))
         return submit_locked(ctx, io);
     if (ctx->closing) /* which is the owner's to set */
         return KEEL_ECLOSED;
@@ -141,8 +141,7 @@ int keel_io_submit(struct keel_ctx *ctx, struct keel_io *io)
 
 int keel_io_cancel(struct keel_ctx *ctx, struct keel_io *io)
 {
-    KEEL_ASSERT(ctx->kind == KEEL_CTX_SHARED || ctx->owner == ios_thread_self() ||
-                ios_in_callback());
+    KEEL_ASSERT(ctx->kind == KEEL_CTX_SHARED || ios_is_owner(ctx) || ios_in_callback());
     KEEL_ASSERT(io->private_.ctx == ctx);
 
     lock_acquire(&ctx->submit);

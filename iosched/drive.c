@@ -184,7 +184,7 @@ static void begin_turn(struct keel_ctx *ctx)
     KEEL_DCHECK(atomic_load(&ctx->role) == 1);
 
     /* Only the holder of the role puts something on done. */
-    ctx->straight = ctx->owner == ios_thread_self() && ctx->polling && ctx->done.count == 0;
+    ctx->straight = ios_is_owner(ctx) && ctx->polling && ctx->done.count == 0;
 }
 
 /* Give back what came. handed: ios_handed() at its beginning. Returns how many completed. */
@@ -419,7 +419,7 @@ int keel_io_wait(struct keel_ctx *ctx, struct keel_io *io)
 {
     struct wait wait = {.ctx = ctx, .ref = keel_io_ref(io)};
 
-    KEEL_ASSERT(ctx->kind == KEEL_CTX_SHARED || ctx->owner == ios_thread_self());
+    KEEL_ASSERT(ctx->kind == KEEL_CTX_SHARED || ios_is_owner(ctx));
     if (ios_request_state(io) == KEEL_IO_IDLE && !(io->flags & KEEL_IO_ANY_THREAD))
         return io->res;
 

@@ -92,6 +92,8 @@ struct ios_method {
 
     /* The rest may be NULL. */
 
+    /* The owner's thread ends, and nothing is in flight: give back what only it can. */
+    void (*owner_leaves)(struct keel_ctx *ctx);
     /* Must turn() be called again and again because nothing but it makes requests complete? */
     bool (*must_spin)(struct keel_ctx *ctx);
     /* A descriptor that is readable while reap() would find something. NULL: there is none. */

@@ -166,6 +166,7 @@ const struct ios_method ios_method_nvme = {
     .flush = uring_loop_flush,
     .turn = uring_loop_turn,
     .reap = uring_loop_reap,
+    .owner_leaves = uring_loop_owner_leaves,
     .must_spin = uring_loop_must_spin,
     .wait_fd = uring_loop_wait_fd,
     .need_fd = uring_loop_need_fd,

@@ -114,7 +114,7 @@ uint32_t ios_run_ready(struct keel_ctx *ctx, unsigned max)
 
 void keel_ctx_poller_add(struct keel_ctx *ctx, struct keel_poller *poller)
 {
-    KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ctx->owner == ios_thread_self());
+    KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ios_is_owner(ctx));
     KEEL_ASSERT(poller->poll && poller->waiting && poller->drive && poller->drive != ctx);
 
     poller->next_private = ctx->pollers;
@@ -125,7 +125,7 @@ void keel_ctx_poller_add(struct keel_ctx *ctx, struct keel_poller *poller)
 
 void keel_ctx_poller_remove(struct keel_ctx *ctx, struct keel_poller *poller)
 {
-    KEEL_ASSERT(ctx->owner == ios_thread_self() || ctx->orphan);
+    KEEL_ASSERT(ios_is_owner(ctx) || ctx->orphan);
 
     struct keel_poller **at = &ctx->pollers;
     while (*at && *at != poller)
@@ -360,7 +360,7 @@ static void leave_to_loop(struct keel_ctx *ctx)
 
 int keel_ctx_poll(struct keel_ctx *ctx, unsigned callbacks_max, int64_t timeout_ns)
 {
-    KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ctx->owner == ios_thread_self());
+    KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ios_is_owner(ctx));
     if (ios_in_callback())
         return KEEL_EBUSY;
 
@@ -395,7 +395,7 @@ int keel_ctx_fd(struct keel_ctx *ctx)
     struct epoll_event event = {.events = EPOLLIN};
     int rc;
 
-    KEEL_ASSERT(ctx->kind == KEEL_CTX_SHARED || ctx->owner == ios_thread_self());
+    KEEL_ASSERT(ctx->kind == KEEL_CTX_SHARED || ios_is_owner(ctx));
     if (ctx->epoll_fd >= 0)
         return ctx->epoll_fd;
     if (ctx->event_fd < 0)

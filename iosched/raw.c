@@ -14,7 +14,7 @@ int keel_ctx_raw(struct keel_ctx *ctx, struct keel_raw *raw)
 {
     struct list *link = (struct list *)(void *)raw->private_;
 
-    KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ctx->owner == ios_thread_self());
+    KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ios_is_owner(ctx));
     KEEL_ASSERT(raw->prep && raw->done);
     if (!ctx->method->raw || !ctx->raw_allowed)
         return KEEL_ENOTSUP;

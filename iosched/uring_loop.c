@@ -121,6 +121,8 @@ static int open_ring(const struct keel_ctx *ctx, struct uring_ring *ring, struct
             return rc;
         if (ctx->fixed != KEEL_OFF)
             uring_ring_tables(ring, why);
+        if (ios_is_owner(ctx))
+            uring_ring_register(ring, why);
         rc = uring_ring_enable(ring, rules, why);
         if (rc == 0)
             break;
@@ -217,6 +219,15 @@ void uring_loop_detach(struct keel_ctx *ctx)
         uring_ring_close(&method->data);
     uring_ring_close(&method->sync);
     free_method(method);
+}
+
+void uring_loop_owner_leaves(struct keel_ctx *ctx)
+{
+    struct uring_method *method = ctx->method_data;
+
+    uring_ring_unregister(&method->sync);
+    if (atomic_load(&method->data_open))
+        uring_ring_unregister(&method->data);
 }
 
 /* ------------------------------------------------------------- the data ring */
@@ -409,7 +420,7 @@ void uring_loop_raw_cancel(struct keel_ctx *ctx, struct keel_raw *raw)
 
     /* The caller has nothing but raw operations left, so a kick makes room. */
     if (uring_ring_room(&method->sync) == 0)
-        uring_ring_kick(&method->sync, &ctx->submit, &cut);
+        uring_ring_kick(&method->sync, ios_is_owner(ctx), &ctx->submit, &cut);
 
     struct io_uring_sqe *sqe = uring_ring_sqe(&method->sync);
     sqe->opcode = IORING_OP_ASYNC_CANCEL;
@@ -454,7 +465,7 @@ static void kick_ring(struct keel_ctx *ctx, struct uring_ring *ring)
 {
     uint64_t cut;
 
-    count_enters(ctx, uring_ring_kick(ring, &ctx->submit, &cut));
+    count_enters(ctx, uring_ring_kick(ring, ios_is_owner(ctx), &ctx->submit, &cut));
     note_cut(ctx->method_data, cut);
 }
 
@@ -501,8 +512,7 @@ void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
     struct uring_method *method = ctx->method_data;
     bool data = atomic_load_explicit(&method->data_open, memory_order_relaxed) != 0;
 
-    if (method->sync.cooperative && ctx->owner != ios_thread_self() &&
-        uring_ring_staged(&method->sync))
+    if (method->sync.cooperative && !ios_is_owner(ctx) && uring_ring_staged(&method->sync))
         lend(ctx, method, how);
     if (how == IOS_FLUSH_HOLDER) {
         arm_wake(ctx, method);
@@ -649,7 +659,7 @@ static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring, unsigned w
 {
     uint32_t submit = ring->to_submit;
 
-    uring_ring_enter(ring, wait, briefly);
+    uring_ring_enter(ring, ios_is_owner(ctx), wait, briefly);
     count_enters(ctx, 1);
     if (submit == 0 || !uring_ring_left(ring))
         return;
@@ -716,7 +726,7 @@ void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait)
     bool both = block && data_busy(method);
     /* Is something here that another thread has to do its part for? Progress: it is interrupted,
      * or does it when it runs again. */
-    bool foreign = method->sync.cooperative && ctx->owner != ios_thread_self();
+    bool foreign = method->sync.cooperative && !ios_is_owner(ctx);
     bool lent = atomic_load_explicit(&ctx->lent, memory_order_relaxed) != 0;
 
     if (foreign && uring_ring_work_waits(&method->sync))

@@ -151,6 +151,7 @@ static inline void uring_pushed(struct keel_ctx *ctx, const struct keel_io *io,
 int uring_loop_attach(struct keel_ctx *ctx, const struct keel_ctx_options *options,
                       const struct uring_carrier *carrier);
 void uring_loop_detach(struct keel_ctx *ctx);
+void uring_loop_owner_leaves(struct keel_ctx *ctx);
 void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how);
 void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait);
 void uring_loop_reap(struct keel_ctx *ctx);

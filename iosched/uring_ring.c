@@ -98,6 +98,7 @@ int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, ur
 
     *ring = (struct uring_ring){.polled = shape->polled,
                                 .sqpoll = shape->sqpoll,
+                                .registered = -1,
                                 .sqe_shift = shape->commands,
                                 .cqe_shift = shape->commands};
     for (unsigned rungs = RUNGS + 1; rungs-- > 0;) {
@@ -146,6 +147,7 @@ void uring_nudge(void)
 
 void uring_ring_close(struct uring_ring *ring)
 {
+    uring_ring_unregister(ring);
     io_uring_queue_exit(&ring->io);
 }
 
@@ -177,10 +179,37 @@ void uring_ring_tables(struct uring_ring *ring, struct text *why)
                     rc == -EINVAL ? " (kernel before 5.19)" : "");
 }
 
+void uring_ring_register(struct uring_ring *ring, struct text *why)
+{
+    struct io_uring_rsrc_update place = {.offset = UINT32_MAX, .data = (uint64_t)ring->io.ring_fd};
+
+    int rc = uring_register(ring->io.ring_fd, IORING_REGISTER_RING_FDS, &place, 1);
+    if (rc == 1)
+        ring->registered = (int)place.offset;
+    else
+        text_printf(why, "%sring not registered: %s%s", why->len > 0 ? "; " : "", strerror(-rc),
+                    rc == -EINVAL  ? " (kernel before 5.18)"
+                    : rc == -EBUSY ? " (a thread has room for 16)"
+                                   : "");
+}
+
+void uring_ring_unregister(struct uring_ring *ring)
+{
+    struct io_uring_rsrc_update place = {.offset = (uint32_t)ring->registered};
+
+    if (ring->registered < 0)
+        return;
+    keel_ignore(
+        uring_register(ring->io.ring_fd, IORING_UNREGISTER_RING_FDS, &place, 1),
+        "where a filter forbids it by now, the kernel keeps the ring as long as the thread");
+    ring->registered = -1;
+}
+
 /* ------------------------------------------------------------- restricting */
 
-/* What the tables need after the ring is enabled. A kernel refuses rules about a registration that
- * it does not know (5.10 has no updates of buffers), hence only what the ring has. */
+/* What is registered once the ring is enabled: updates of its tables, and its leaving the thread's.
+ * A kernel refuses rules about a registration that it does not know (5.10 has no updates of
+ * buffers), hence only what the ring has. */
 static uint32_t registration_rules(const struct uring_ring *ring, struct io_uring_restriction *ret)
 {
     uint32_t count = 0;
@@ -191,6 +220,9 @@ static uint32_t registration_rules(const struct uring_ring *ring, struct io_urin
     if (ring->has_buffers)
         ret[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_REGISTER_OP,
                                                      .register_op = IORING_REGISTER_BUFFERS_UPDATE};
+    if (ring->registered >= 0)
+        ret[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_REGISTER_OP,
+                                                     .register_op = IORING_UNREGISTER_RING_FDS};
     return count;
 }
 
@@ -210,7 +242,7 @@ int uring_ring_enable(struct uring_ring *ring, const struct uring_rules *rules, 
 
     if (!(ring->setup_flags & IORING_SETUP_R_DISABLED))
         return 0;
-    KEEL_ASSERT(rules->op_count + rules->more_op_count + 3 <= URING_RULES_MAX);
+    KEEL_ASSERT(rules->op_count + rules->more_op_count + 4 <= URING_RULES_MAX);
     count += registration_rules(ring, all);
     count += operation_rules(rules->ops, rules->op_count, all + count);
     count += operation_rules(rules->more_ops, rules->more_op_count, all + count);
@@ -238,15 +270,21 @@ static uint32_t publish(struct uring_ring *ring)
     return ring->tail - uring_ring_taken(ring);
 }
 
-/* Returns entries taken; what can be tried again later is no error. time: to wait at most, or NULL.
- */
-static uint32_t enter_for(struct uring_ring *ring, uint32_t submit, unsigned wait, unsigned flags,
-                          const struct __kernel_timespec *time)
+/* Returns entries taken; what can be tried again later is no error. own: this is the thread that
+ * opened it; time: to wait at most, or NULL. */
+static uint32_t enter_for(struct uring_ring *ring, bool own, uint32_t submit, unsigned wait,
+                          unsigned flags, const struct __kernel_timespec *time)
 {
     struct io_uring_getevents_arg arg = {.ts = (uintptr_t)time};
-    int rc = time ? io_uring_enter2((unsigned)ring->io.ring_fd, submit, wait,
-                                    flags | IORING_ENTER_EXT_ARG, (void *)&arg, sizeof(arg))
-                  : io_uring_enter((unsigned)ring->io.ring_fd, submit, wait, flags, NULL);
+    unsigned fd = (unsigned)ring->io.ring_fd;
+
+    if (own && ring->registered >= 0) {
+        fd = (unsigned)ring->registered;
+        flags |= IORING_ENTER_REGISTERED_RING;
+    }
+    int rc = time ? io_uring_enter2(fd, submit, wait, flags | IORING_ENTER_EXT_ARG, (void *)&arg,
+                                    sizeof(arg))
+                  : io_uring_enter(fd, submit, wait, flags, NULL);
 
     TRACE(RING_ENTER, (uint64_t)ring->io.ring_fd, wait ? "wait" : "", 0, submit, rc);
     if (rc >= 0)
@@ -258,11 +296,6 @@ static uint32_t enter_for(struct uring_ring *ring, uint32_t submit, unsigned wai
     return 0;
 }
 
-static uint32_t enter(struct uring_ring *ring, uint32_t submit, unsigned wait, unsigned flags)
-{
-    return enter_for(ring, submit, wait, flags, NULL);
-}
-
 /* A ring with SQPOLL: show the thread what is filled. Returns how many enters that took: one if it
  * slept. */
 static uint32_t hand_to_thread(struct uring_ring *ring)
@@ -272,7 +305,7 @@ static uint32_t hand_to_thread(struct uring_ring *ring)
     atomic_thread_fence(memory_order_seq_cst); /* see the head of this file */
     if (!(__atomic_load_n(ring->io.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_NEED_WAKEUP))
         return 0;
-    enter(ring, 0, 0, IORING_ENTER_SQ_WAKEUP);
+    enter_for(ring, false, 0, 0, IORING_ENTER_SQ_WAKEUP, NULL);
     return 1;
 }
 
@@ -296,7 +329,7 @@ uint64_t uring_ring_cut(const struct uring_ring *ring)
     return last->user_data;
 }
 
-uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t *ret_cut)
+uint32_t uring_ring_kick(struct uring_ring *ring, bool own, struct lock *submit, uint64_t *ret_cut)
 {
     *ret_cut = 0;
     if (ring->sqpoll)
@@ -311,21 +344,21 @@ uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t 
     uint32_t count = publish(ring);
     if (count == 0)
         return 0;
-    if (enter(ring, count, 0, 0) < count)
+    if (enter_for(ring, own, count, 0, 0, NULL) < count)
         *ret_cut = uring_ring_cut(ring);
     return 1;
 }
 
 /* ------------------------------------------------------------- entering and reaping */
 
-uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait, bool briefly)
+uint32_t uring_ring_enter(struct uring_ring *ring, bool own, unsigned wait, bool briefly)
 {
     static const struct __kernel_timespec brief = {.tv_nsec = URING_BRIEF_NS};
     uint32_t submit = ring->to_submit;
     bool events = wait > 0 || ring->polled || uring_ring_owes(ring);
 
     ring->to_submit = 0;
-    return enter_for(ring, submit, wait, events ? IORING_ENTER_GETEVENTS : 0,
+    return enter_for(ring, own, submit, wait, events ? IORING_ENTER_GETEVENTS : 0,
                      wait > 0 && briefly ? &brief : NULL);
 }
 

@@ -58,6 +58,8 @@ struct uring_ring {
     bool restricted;  /* the kernel enforces the rules given to uring_ring_enable() */
     bool has_files;   /* there is a table for them */
     bool has_buffers;
+    int registered; /* its place among the rings of the thread that opened it, or -1; by this that
+                     * thread enters, and spares the kernel the look-up of a shared descriptor */
 
     /* under submit */
     uint32_t tail; /* entries filled so far; published up to *io.sq.ktail */
@@ -100,11 +102,18 @@ struct uring_shape {
  */
 int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, uring_setup *setup,
                     struct text *why);
+/* By the thread that registered it, or after it unregistered it. */
 void uring_ring_close(struct uring_ring *ring);
 
 /* Make empty tables for files and buffers; what cannot be had is said in why. Before
  * uring_ring_enable(), which forbids it. */
 void uring_ring_tables(struct uring_ring *ring, struct text *why);
+
+/* Name it in a table of this thread's own (5.18; 16 rings at most), by which it enters; what cannot
+ * be had is said in why. Before uring_ring_enable(), which forbids it. */
+void uring_ring_register(struct uring_ring *ring, struct text *why);
+/* Take it from there, by the same thread. */
+void uring_ring_unregister(struct uring_ring *ring);
 
 #define URING_RULES_MAX 48u /* of all kinds together */
 
@@ -177,8 +186,9 @@ static inline struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring)
 uint32_t uring_ring_announce(struct uring_ring *ring);
 
 /* Anyone: publish and enter without waiting. submit: the lock that is held; it may be let go of and
- * taken again. Returns how many times it entered the kernel; *ret_cut (see uring_ring_cut). */
-uint32_t uring_ring_kick(struct uring_ring *ring, struct lock *submit, uint64_t *ret_cut);
+ * taken again. own: this is the thread that opened it. Returns how many times it entered the
+ * kernel; *ret_cut (see uring_ring_cut). */
+uint32_t uring_ring_kick(struct uring_ring *ring, bool own, struct lock *submit, uint64_t *ret_cut);
 
 /*
  * After an enter that took fewer entries than it was given: was a chain cut? Returns the user data
@@ -189,8 +199,8 @@ uint64_t uring_ring_cut(const struct uring_ring *ring);
 /* -------------------------------------------------------- entering and reaping, role */
 
 /* Submit what was announced and wait for `wait` completions; briefly: for URING_BRIEF_NS at most.
- * Returns entries taken. */
-uint32_t uring_ring_enter(struct uring_ring *ring, unsigned wait, bool briefly);
+ * own: this is the thread that opened it. Returns entries taken. */
+uint32_t uring_ring_enter(struct uring_ring *ring, bool own, unsigned wait, bool briefly);
 
 /* Are completions kept back in the kernel? Then an enter brings them. */
 static inline bool uring_ring_overflow(const struct uring_ring *ring)

@@ -59,7 +59,7 @@ static int32_t result_of(struct uring_ring *ring, uint8_t op, uint8_t flags)
     sqe->fd = -1;
     sqe->flags = flags;
     uring_ring_announce(ring);
-    uring_ring_enter(ring, 1, false);
+    uring_ring_enter(ring, true, 1, false);
     cr_assert_eq(uring_ring_completed(ring), 1);
     int32_t res = uring_ring_cqe(ring, 0)->res;
     uring_ring_seen(ring, 1);

@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -127,15 +128,105 @@ Test(uring, a_chain_that_was_cut_is_noticed)
     uring_ring_announce(&ring);
     cr_assert_eq(ring.to_submit, 2);
     ring.to_submit = 1; /* as a kernel short of memory would */
-    cr_assert_eq(uring_ring_enter(&ring, 0, false), 1);
+    cr_assert_eq(uring_ring_enter(&ring, true, 0, false), 1);
     cr_assert(uring_ring_left(&ring));
     cr_assert_eq(uring_ring_cut(&ring), 0x100);
 
     uring_ring_announce(&ring);
-    cr_assert_eq(uring_ring_enter(&ring, 1, false), 1);
+    cr_assert_eq(uring_ring_enter(&ring, true, 1, false), 1);
     cr_assert(!uring_ring_left(&ring));
     cr_assert_eq(uring_ring_cut(&ring), 0);
     uring_ring_close(&ring);
+}
+
+/* ------------------------------------------------------------- registered by its owner */
+
+static void one_noop(struct uring_ring *ring, bool own)
+{
+    uring_ring_sqe(ring)->opcode = IORING_OP_NOP;
+    uring_ring_announce(ring);
+    cr_assert_eq(uring_ring_enter(ring, own, 1, false), 1);
+    cr_assert_eq(uring_ring_completed(ring), 1);
+    uring_ring_seen(ring, 1);
+}
+
+Test(uring, its_thread_enters_without_the_descriptor_and_others_by_it)
+{
+    struct uring_ring ring;
+    struct text text;
+    char why[256];
+
+    if (!fixture_has_uring("registered ring"))
+        return;
+    cr_assert_eq(open_poorer(&ring, why, sizeof(why)), 0);
+    text_init(&text, why, sizeof(why));
+    uring_ring_register(&ring, &text);
+    if (ring.registered < 0) {
+        cr_assert_str_eq(why, "ring not registered: Invalid argument (kernel before 5.18)");
+        one_noop(&ring, true);
+        uring_ring_close(&ring);
+        return;
+    }
+    one_noop(&ring, false);
+    int fd = ring.io.ring_fd;
+    ring.io.ring_fd = -1;
+    one_noop(&ring, true);
+    ring.io.ring_fd = fd;
+    uring_ring_close(&ring);
+}
+
+static void ctx_noop(struct keel_ctx *ctx)
+{
+    struct keel_io io = {.op = KEEL_OP_NOP};
+
+    cr_assert_eq(keel_io_submit(ctx, &io), 0);
+    cr_assert_eq(keel_io_wait(ctx, &io), 0);
+}
+
+Test(uring, a_thread_has_room_for_sixteen_rings_and_gets_it_back)
+{
+    enum { ROOM = 16 };
+    struct keel_ctx *ctx[ROOM + 1];
+
+    if (!fixture_has_uring("room for rings"))
+        return;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i <= ROOM; i++) {
+            cr_assert_eq(keel_ctx_open(NULL, &ctx[i]), 0);
+            const char *why = keel_ctx_path(ctx[i])->why;
+            if (!strstr(why, "kernel before 5.18"))
+                cr_assert_eq(strstr(why, "a thread has room for 16") != NULL, i == ROOM, "%u: %s",
+                             i, why);
+            ctx_noop(ctx[i]);
+        }
+        for (unsigned i = 0; i <= ROOM; i++)
+            keel_ctx_close(ctx[i]);
+    }
+}
+
+static void *open_and_leave(void *arg)
+{
+    struct keel_ctx **ret = arg;
+
+    cr_assert_eq(keel_ctx_open(NULL, ret), 0);
+    ctx_noop(*ret);
+    return NULL;
+}
+
+/* Closed by another thread, whose own ring is registered at the same place. */
+Test(uring, what_a_thread_left_behind_takes_no_ring_of_who_closes_it)
+{
+    struct keel_ctx *own, *left;
+    pthread_t thread;
+
+    if (!fixture_has_uring("left behind"))
+        return;
+    cr_assert_eq(keel_ctx_open(NULL, &own), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, open_and_leave, &left), 0);
+    pthread_join(thread, NULL);
+    keel_ctx_close(left);
+    ctx_noop(own);
+    keel_ctx_close(own);
 }
 
 /* ------------------------------------------------------------- refused by a policy */
