@@ -2,15 +2,13 @@
  * Rounds: ours, then each peer, then ours again, in a scratch folder that is gone afterwards.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "bench/job.h"
+#include "bench/lib/scratch.h"
 #include "tools/cli.h"
 
 enum keel_sync_method bench_sync_of(const struct bench_report *report)
@@ -48,41 +46,21 @@ int bench_profile_use(const struct bench_options *options, struct keel_device *d
     return rc ? cli_error(options->command, options->profile, rc, NULL) : 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    keel_ignore(remove(path), "the folder's removal tells");
-    return 0;
-}
-
-static int make_folder(struct bench_run *run)
+static int make_folder(struct bench_run *run, struct scratch *scratch)
 {
     const struct bench_options *options = run->options;
     struct stat st;
 
     if (stat(options->path, &st) == 0 && !S_ISDIR(st.st_mode))
         return 0;
-    int len = snprintf(run->folder, sizeof(run->folder), "%s/keel-bench-XXXXXX", options->path);
-    if (len < 0 || (size_t)len >= sizeof(run->folder)) {
-        run->folder[0] = '\0';
+    int rc = scratch_make(scratch, options->path);
+    if (rc == -ENAMETOOLONG)
         return cli_fail(options->command, "--path is too long; name a shorter one");
-    }
-    if (mkdtemp(run->folder))
-        return 0;
-    run->folder[0] = '\0';
-    return cli_fail(options->command, "%s: %s; name a folder that can be written to", options->path,
-                    strerror(errno));
-}
-
-static void remove_folder(const struct bench_run *run)
-{
-    if (run->folder[0] == '\0')
-        return;
-    keel_ignore(nftw(run->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), "see next line");
-    if (access(run->folder, F_OK) == 0)
-        cli_fail(run->options->command, "%s could not be removed; remove it", run->folder);
+    if (rc)
+        return cli_fail(options->command, "%s: %s; name a folder that can be written to",
+                        options->path, strerror(-rc));
+    snprintf(run->folder, sizeof(run->folder), "%s", scratch->path);
+    return 0;
 }
 
 static void peer_round(struct bench_run *run, const struct bench_peer *peer,
@@ -120,6 +98,7 @@ int bench_rounds(const struct bench_job *job, const struct bench_options *option
                  struct bench_report *report)
 {
     struct bench_run run = {.options = options, .report = report};
+    struct scratch scratch = {0};
 
     KEEL_ASSERT(options->rounds >= 1 && options->rounds <= BENCH_ROUNDS_MAX);
     KEEL_ASSERT(peer_count <= BENCH_PEERS_MAX);
@@ -130,7 +109,7 @@ int bench_rounds(const struct bench_job *job, const struct bench_options *option
     if (disk_find(options->path, &report->disk))
         report->disk.found = false;
 
-    int rc = make_folder(&run);
+    int rc = make_folder(&run, &scratch);
     if (rc)
         return rc;
     rc = job->begin ? job->begin(&run) : 0;
@@ -140,6 +119,7 @@ int bench_rounds(const struct bench_job *job, const struct bench_options *option
             job->end(&run);
     }
     cli_progress_end();
-    remove_folder(&run);
+    if (scratch_remove(&scratch))
+        cli_fail(options->command, "%s could not be removed; remove it", run.folder);
     return rc;
 }

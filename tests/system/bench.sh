@@ -27,6 +27,23 @@ expect 2 "$KEEL" bench commit --durability sometimes --path "$DIR"
 leftovers=$(ls "$DIR" | grep keel-bench)
 [ -z "$leftovers" ] || fail "left behind: $leftovers"
 
+# Nor is anything where it is killed: the end of the pipe is that of bench and of who sweeps up behind it.
+mkdir "$DIR/swept"
+mkfifo "$DIR/ended"
+"$KEEL" bench write --seconds 60 --rounds 1 --data 16m --path "$DIR/swept" >"$DIR/out" 2>&1 9>"$DIR/ended" &
+writer=$!
+cat "$DIR/ended" &
+ended=$!
+turns=0
+until [ -s "$(echo "$DIR"/swept/keel-bench-*/data)" ] || [ "$turns" -gt 200 ]; do
+	turns=$((turns + 1))
+	sleep 0.05
+done
+[ "$turns" -le 200 ] || fail "bench did not begin: $(cat "$DIR/out")"
+kill -KILL "$writer"
+wait "$ended"
+[ -z "$(ls "$DIR/swept")" ] || fail "left behind by one that was killed: $(ls "$DIR/swept")"
+
 # A search path on which no peer is found.
 mkdir "$DIR/empty"
 expect 0 env PATH="$DIR/empty" "$KEEL" bench commit --threads 1 --seconds 1 --rounds 1 --path "$DIR" --vs fio,rocksdb --json
