@@ -22,7 +22,8 @@ X(NO_EPOCH_STEP,                 "no-epoch-step",                 "recovery appe
 X(FSYNC_ERROR_IGNORED,           "fsync-error-ignored",           "a failed sync or synced write of the log counts as done (W4)") \
 X(CHECKPOINT_WITHOUT_PAGE_FLUSH, "checkpoint-without-page-flush", "the redo LSN moves before the page file is synced (E3)") \
 X(PAGE_WITHOUT_IMAGE,            "page-without-image",            "pages that can be torn have no image in the log") \
-X(RECOVERY_WITHOUT_FLUSH,        "recovery-without-flush",        "recovery trusts what it reads out of a volatile cache (E2)")
+X(RECOVERY_WITHOUT_FLUSH,        "recovery-without-flush",        "recovery trusts what it reads out of a volatile cache (E2)") \
+X(RECOVERY_WITHOUT_REWRITE,      "recovery-without-rewrite",      "a page that redo finds new enough is not written again (E2)")
 
 /* Mistakes of the scheduler, which lose no bytes; sim/sched_proof.c must catch them. */
 #define SEEDED_BUGS_OF_SCHED(X) \

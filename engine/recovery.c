@@ -9,10 +9,14 @@
  * Why twice is as good as once (E2): the first record of a page behind the redo LSN holds it whole
  * (IMAGE or ZERO), so what the page file holds of it, torn or newer, does not matter; the records
  * that follow take it to its last state. Where the device writes pages untorn there are no images,
- * and a page from the file may be newer than a record that makes it whole: no record, whole or
- * delta, is applied to a page that is in the cache and not older than its group. (Fixed as new and
- * let go again, it is read anew when somebody needs it.) The redo LSN itself moves in the last step
- * alone.
+ * and a page from the file may be newer than a record: no record, whole or delta, is applied to a
+ * page that is in the cache and not older than its group. The redo LSN itself moves in the last
+ * step alone.
+ *
+ * A page that is newer than all its records is written again like one that was redone. It may have
+ * been read out of a cache that will not keep it: if a sync failed before the process died, what it
+ * was to make durable can still be read, and the sync of this recovery does not cover it (W4). What
+ * an earlier sync covered has no record behind the redo LSN.
  *
  * All records of one page in a group stand together, so the page stays fixed until the next page or
  * group begins, and gets the group's LSN only then.
@@ -43,10 +47,11 @@ static void release(struct redo *redo)
 {
     if (!redo->held)
         return;
-    if (redo->apply) {
+    if (redo->apply)
         keel_page_dirty(&redo->page, redo->group_lsn, redo->end_lsn);
-        redo->pages++;
-    }
+    else if (!BUG(RECOVERY_WITHOUT_REWRITE))
+        keel_page_dirty(&redo->page, redo->group_lsn, keel_page_lsn(&redo->page));
+    redo->pages += redo->apply;
     keel_page_unfix(&redo->page);
     redo->held = false;
 }
@@ -61,13 +66,25 @@ static int damaged(struct redo *redo, const struct keel_wal_entry *entry)
     return KEEL_ECORRUPT;
 }
 
+static int fix(struct redo *redo, keel_pageno pageno, enum keel_fix_mode mode)
+{
+    return keel_page_fix(redo->ctx, redo->store->space, pageno, mode, KEEL_FIX_REDO, redo->info,
+                         &redo->page);
+}
+
+/* A record that makes the page whole needs nothing of the file; but what is in the cache may be
+ * newer, and to fix that as new would be to lose it. */
 static int hold(struct redo *redo, const struct keel_wal_entry *entry, keel_pageno pageno)
 {
-    bool whole = entry->type != RECORD_DELTA;
-    enum keel_fix_mode mode = whole ? KEEL_FIX_NEW : KEEL_FIX_EXCLUSIVE;
+    struct keel_peek peek;
+    bool anew = entry->type != RECORD_DELTA && !keel_page_peek(redo->store->space, pageno, &peek);
 
-    int rc = keel_page_fix(redo->ctx, redo->store->space, pageno, mode, KEEL_FIX_REDO, redo->info,
-                           &redo->page);
+    int rc = fix(redo, pageno, anew ? KEEL_FIX_NEW : KEEL_FIX_EXCLUSIVE);
+    if (rc == 0 && anew && keel_page_lsn(&redo->page) >= entry->end_lsn) {
+        /* It was being read ahead, and is newer. */
+        keel_page_unfix(&redo->page);
+        rc = fix(redo, pageno, KEEL_FIX_EXCLUSIVE);
+    }
     if (rc)
         return rc;
     redo->held = true;

@@ -315,9 +315,7 @@ static uint32_t visit(struct keel_pagecache *cache, struct keel_frame *frame, ui
     uint64_t value;
 
     if (pc_frame_order(frame) != order)
-        return pc_slab_starts(cache, frame->index)
-                   ? pc_slab_change(cache, frame->index, order, PC_SLAB_COLD)
-                   : 0;
+        return pc_slab_change(cache, frame->index, order, PC_SLAB_COLD);
     if (atomic_load_explicit(&frame->ring, memory_order_relaxed) != PC_RING_NONE)
         return 0;
     pc_word *word = pc_frame_evictable(frame, &value);

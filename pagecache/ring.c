@@ -108,10 +108,8 @@ static void cut_slabs(struct pc_ring *ring, uint32_t first)
     struct keel_pagecache *cache = ring->cache;
     uint32_t end = first + (ring->group_frames << ring->order);
 
-    for (uint32_t at = first - first % cache->slab_units; at < end; at += cache->slab_units) {
-        if (pc_slab_starts(cache, at))
-            pc_slab_change(cache, at, ring->order, PC_SLAB_HOT);
-    }
+    for (uint32_t at = first - first % cache->slab_units; at < end; at += cache->slab_units)
+        pc_slab_change(cache, at, ring->order, PC_SLAB_HOT);
 }
 
 static bool take_group(struct pc_ring *ring, uint32_t first)

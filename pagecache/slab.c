@@ -53,6 +53,12 @@ static void look_at(struct keel_frame *frame, enum pc_slab_want want, struct loo
     }
 }
 
+/* Is this the first unit of a slab, all of which is in use? */
+static bool starts(const struct keel_pagecache *cache, uint32_t index)
+{
+    return index % cache->slab_units == 0 && index + cache->slab_units <= cache->frame_count;
+}
+
 /* Frames of the order from unit first up to end go to the free list. They may be taken and cut anew
  * at once, so nothing is asked of a frame behind the one that is put. */
 static void put_taken(struct keel_pagecache *cache, uint32_t first, uint32_t end, uint32_t order)
@@ -85,14 +91,16 @@ static bool take_all(struct keel_pagecache *cache, uint32_t first)
     return true;
 }
 
+/* The cache may become smaller at any moment: a frame behind its end is GONE when it is put
+ * (pc_frame_put), and resize.c waits for each. */
 uint32_t pc_slab_change(struct keel_pagecache *cache, uint32_t first, uint32_t order,
                         enum pc_slab_want want)
 {
     uint32_t units = cache->slab_units;
     struct look look = {0};
 
-    KEEL_ASSERT(pc_slab_starts(cache, first) && 1u << order <= units);
-    if (pc_frame_order(&cache->frames[first]) == order)
+    KEEL_ASSERT(1u << order <= units);
+    if (!starts(cache, first) || pc_frame_order(&cache->frames[first]) == order)
         return 0;
     for (uint32_t i = first; i < first + units; i++) {
         if (pc_frame_order(&cache->frames[i]) != PC_ORDER_PART)
@@ -126,7 +134,7 @@ uint32_t pc_slab_spare(struct keel_pagecache *cache, uint32_t order)
 {
     for (uint32_t other = 0; other < PC_ORDERS; other++) {
         uint32_t first = other != order ? slab_of_free(cache, other) : UINT32_MAX;
-        if (first == UINT32_MAX || !pc_slab_starts(cache, first))
+        if (first == UINT32_MAX)
             continue;
         uint32_t got = pc_slab_change(cache, first, order, PC_SLAB_FREE);
         if (got > 0)

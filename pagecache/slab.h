@@ -13,14 +13,9 @@ enum pc_slab_want {
     PC_SLAB_HOT,  /* whenever no page in it is fixed, changed or on its way */
 };
 
-/* Is this the first unit of a slab that can be cut anew? */
-static inline bool pc_slab_starts(const struct keel_pagecache *cache, uint32_t index)
-{
-    return index % cache->slab_units == 0 && index + cache->slab_units <= cache->frame_count;
-}
-
 /* Cut the slab that starts at this unit into frames of the order, which go to the free list: how
- * many; 0: it stays as it is, or has that order already. Any thread; waits for nothing. */
+ * many; 0: it stays as it is, has that order already, or no slab that is in use starts there. Any
+ * thread; waits for nothing. */
 uint32_t pc_slab_change(struct keel_pagecache *cache, uint32_t first, uint32_t order,
                         enum pc_slab_want want);
 

@@ -277,6 +277,18 @@ Test(sizes, one_fixed_page_in_each_slab_leaves_no_room_for_larger_ones_P3)
     close_all();
 }
 
+/* Whoever asks may have seen a larger cache (resize.c). */
+Test(sizes, a_slab_that_is_not_in_use_is_not_cut)
+{
+    open_cache();
+    keel_ignore(add_space(65536, 40) != NULL, "so that there are two sizes");
+    cr_assert_eq(pc_slab_change(f.cache, FRAMES, 4, PC_SLAB_HOT), 0);
+    cr_assert_eq(pc_slab_change(f.cache, FRAMES - 16 + 1, 4, PC_SLAB_HOT), 0);
+    cr_assert_gt(pc_slab_change(f.cache, FRAMES - 16, 4, PC_SLAB_HOT), 0);
+    check_slabs();
+    close_all();
+}
+
 Test(sizes, what_the_cache_cannot_hold_is_refused)
 {
     struct keel_space *space;
