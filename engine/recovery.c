@@ -47,10 +47,12 @@ static void release(struct redo *redo)
 {
     if (!redo->held)
         return;
-    if (redo->apply)
-        keel_page_dirty(&redo->page, redo->group_lsn, redo->end_lsn);
-    else if (!BUG(RECOVERY_WITHOUT_REWRITE))
-        keel_page_dirty(&redo->page, redo->group_lsn, keel_page_lsn(&redo->page));
+    keel_lsn lsn = keel_page_lsn(&redo->page);
+    /* Above the end of the log it is a disk's lie, and would wait for a log that is not there. */
+    bool again =
+        lsn <= keel_wal_report(redo->store->wal)->end_lsn && !BUG(RECOVERY_WITHOUT_REWRITE);
+    if (redo->apply || again)
+        keel_page_dirty(&redo->page, redo->group_lsn, redo->apply ? redo->end_lsn : lsn);
     redo->pages += redo->apply;
     keel_page_unfix(&redo->page);
     redo->held = false;

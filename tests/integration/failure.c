@@ -112,6 +112,38 @@ Test(failure, E3_a_failed_sync_of_the_pages_leaves_the_log_as_it_was, .timeout =
     world_fini(&world);
 }
 
+/* After a failed sync what it was for can still be read, until the power goes; no image in the log
+ * makes the page whole, and the page is not older than its records. */
+Test(failure, E2_what_a_failed_sync_left_in_a_cache_is_written_again_by_recovery, .timeout = 30)
+{
+    struct keel_sim_options options = KEEL_SIM_OPTIONS_DEFAULT;
+    struct keel_sim *sim;
+    struct world world, cut;
+
+    options.atomic_write_bytes = 4096;
+    options.history = true;
+    expect_ok(keel_sim_create(&options, &sim));
+    world_init_sim(&world, sim);
+    world.options.torn = KEEL_TORN_ATOMIC;
+    world_open(&world);
+    keel_pageno page = put_page(&world, "before");
+    expect_ok(keel_checkpoint(world.ctx, world.store));
+    set_page(&world, page, "after");
+    arm(&world, "pages.keel", KEEL_OP_SYNC, -EIO);
+    expect_rc(keel_checkpoint(world.ctx, world.store), KEEL_EPOISON);
+    close_poisoned(&world);
+    world_open(&world);
+    expect_page(&world, page, "after");
+
+    expect_ok(keel_sim_cut(sim, keel_sim_events(sim), KEEL_CUT_LOSE_ALL, 1, &options, NULL, &sim));
+    world_init_sim(&cut, sim);
+    world_open(&cut);
+    cr_assert_eq(info_of(&cut).recovered_groups, 0, "a checkpoint ended the recovery");
+    expect_page(&cut, page, "after");
+    world_fini(&cut);
+    world_fini(&world);
+}
+
 Test(failure, a_page_that_cannot_be_read_is_refused_and_the_store_goes_on, .timeout = 30)
 {
     struct world world;
