@@ -96,9 +96,9 @@ struct bench_report {
 struct bench_run {
     const struct bench_options *options;
     struct bench_report *report;
-    char folder[512]; /* for everything that the job and its peers make; removed afterwards. ""
-                       * where path is a file or device. */
-    void *state;      /* the job's own, from begin to end */
+    const char *folder; /* for everything that the job and its peers make; removed afterwards. ""
+                         * where path is a file or device. */
+    void *state;        /* the job's own, from begin to end */
 };
 
 struct bench_peer {

@@ -46,9 +46,8 @@ int bench_profile_use(const struct bench_options *options, struct keel_device *d
     return rc ? cli_error(options->command, options->profile, rc, NULL) : 0;
 }
 
-static int make_folder(struct bench_run *run, struct scratch *scratch)
+static int make_folder(const struct bench_options *options, struct scratch *scratch)
 {
-    const struct bench_options *options = run->options;
     struct stat st;
 
     if (stat(options->path, &st) == 0 && !S_ISDIR(st.st_mode))
@@ -59,7 +58,6 @@ static int make_folder(struct bench_run *run, struct scratch *scratch)
     if (rc)
         return cli_fail(options->command, "%s: %s; name a folder that can be written to",
                         options->path, strerror(-rc));
-    snprintf(run->folder, sizeof(run->folder), "%s", scratch->path);
     return 0;
 }
 
@@ -97,8 +95,8 @@ int bench_rounds(const struct bench_job *job, const struct bench_options *option
                  const struct bench_peer *const *peers, uint32_t peer_count,
                  struct bench_report *report)
 {
-    struct bench_run run = {.options = options, .report = report};
     struct scratch scratch = {0};
+    struct bench_run run = {.options = options, .report = report, .folder = scratch.path};
 
     KEEL_ASSERT(options->rounds >= 1 && options->rounds <= BENCH_ROUNDS_MAX);
     KEEL_ASSERT(peer_count <= BENCH_PEERS_MAX);
@@ -109,7 +107,7 @@ int bench_rounds(const struct bench_job *job, const struct bench_options *option
     if (disk_find(options->path, &report->disk))
         report->disk.found = false;
 
-    int rc = make_folder(&run, &scratch);
+    int rc = make_folder(options, &scratch);
     if (rc)
         return rc;
     rc = job->begin ? job->begin(&run) : 0;
@@ -120,6 +118,6 @@ int bench_rounds(const struct bench_job *job, const struct bench_options *option
     }
     cli_progress_end();
     if (scratch_remove(&scratch))
-        cli_fail(options->command, "%s could not be removed; remove it", run.folder);
+        cli_fail(options->command, "%s could not be removed; remove it", scratch.path);
     return rc;
 }

@@ -590,13 +590,12 @@ static void forget(struct keel_pagecache *cache, struct keel_frame *frame, pc_wo
     }
 }
 
-void keel_page_unfix_private_(struct keel_page *page)
+void keel_page_unfix_private_(const struct keel_page *page)
 {
     struct keel_frame *frame = pc_page_frame(page);
     pc_word *word = &page->space->table.words[page->pageno];
 
     KEEL_ASSERT(page->mode != KEEL_FIX_SHARED);
-    page->word_private = NULL;
     pc_version_bump(page->space->cache, frame->index);
     if (frame->void_private) {
         forget(page->space->cache, frame, word);

@@ -51,39 +51,38 @@ __attribute__((noreturn)) static void sweep(const char *path, int ended)
     _exit(remove_all(path) ? 1 : 0);
 }
 
-int scratch_make(struct scratch *scratch, const char *parent)
+static int start_sweeper(struct scratch *scratch)
 {
     int ends[2];
 
-    *scratch = (struct scratch){.alive = -1};
-    int len = snprintf(scratch->path, sizeof(scratch->path), "%s/keel-bench-XXXXXX", parent);
-    if (len < 0 || (size_t)len >= sizeof(scratch->path)) {
-        scratch->path[0] = '\0';
-        return -ENAMETOOLONG;
-    }
-    if (!mkdtemp(scratch->path)) {
-        scratch->path[0] = '\0';
+    if (pipe(ends))
         return -errno;
+    scratch->sweeper = fork();
+    int rc = scratch->sweeper < 0 ? -errno : 0;
+    if (scratch->sweeper == 0) {
+        close(ends[1]);
+        sweep(scratch->path, ends[0]);
     }
-    int rc = pipe(ends) ? -errno : 0;
-    if (rc == 0) {
-        fflush(NULL);
-        scratch->sweeper = fork();
-        if (scratch->sweeper == 0) {
-            close(ends[1]);
-            sweep(scratch->path, ends[0]);
-        }
-        if (scratch->sweeper < 0) {
-            rc = -errno;
-            close(ends[1]);
-        }
-        close(ends[0]);
-        scratch->alive = ends[1];
-    }
-    if (rc) {
-        keel_ignore(remove_all(scratch->path), "it is empty");
+    close(ends[0]);
+    if (rc)
+        close(ends[1]);
+    scratch->alive = ends[1];
+    return rc;
+}
+
+int scratch_make(struct scratch *scratch, const char *parent)
+{
+    int rc = 0;
+    int len = snprintf(scratch->path, sizeof(scratch->path), "%s/keel-bench-XXXXXX", parent);
+
+    if (len < 0 || (size_t)len >= sizeof(scratch->path))
+        rc = -ENAMETOOLONG;
+    else if (!mkdtemp(scratch->path))
+        rc = -errno;
+    else if ((rc = start_sweeper(scratch)) != 0)
+        keel_ignore(remove(scratch->path), "it is empty");
+    if (rc)
         scratch->path[0] = '\0';
-    }
     return rc;
 }
 
@@ -95,6 +94,5 @@ int scratch_remove(struct scratch *scratch)
     close(scratch->alive);
     while (waitpid(scratch->sweeper, NULL, 0) < 0 && errno == EINTR)
         continue;
-    scratch->path[0] = '\0';
     return rc;
 }

@@ -4,7 +4,6 @@
 #ifndef KEEL_BENCH_LIB_SCRATCH_H
 #define KEEL_BENCH_LIB_SCRATCH_H
 
-#include <stddef.h>
 #include <sys/types.h>
 
 struct scratch {

@@ -48,7 +48,7 @@ KEEL_PUBLIC KEEL_MUST_CHECK int keel_page_fix_private_(struct keel_ctx *ctx,
                                                        enum keel_fix_mode mode, unsigned flags,
                                                        struct keel_err_info *info,
                                                        struct keel_page *ret);
-KEEL_PUBLIC void keel_page_unfix_private_(struct keel_page *page);
+KEEL_PUBLIC void keel_page_unfix_private_(const struct keel_page *page);
 KEEL_PUBLIC void keel_page_copy_private_(void *to, const void *from, size_t bytes);
 KEEL_PUBLIC void keel_page_wake_private_(uint64_t *word);
 KEEL_PUBLIC void keel_page_used_private_(uint64_t *word, uint64_t value);
