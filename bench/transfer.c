@@ -3,10 +3,10 @@
  * flight, at random places of one file or device, or nowhere (`nop`: the software's ceiling).
  *
  * A thread's turn: hand over what is idle, at most --batch of it, then keel_ctx_poll, which waits
- * only when nothing is idle any more. The clock is read once before a batch and once in the first
- * callback of a poll, and what began and ended together is recorded together, so that measuring
- * costs little beside what is measured. The main thread takes
- * two readings of every counter (bench/lib/crew.h).
+ * only when nothing is idle any more. The clock is read once in the first callback of a poll, which
+ * is also when what is handed over next begins, and what began and ended together is recorded
+ * together, so that measuring costs little beside what is measured. The main thread takes two
+ * readings of every counter (bench/lib/crew.h).
  */
 #include "bench/transfer.h"
 
@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "base/prng.h"
 #include "bench/lib/crew.h"
@@ -29,8 +30,7 @@
 struct thread;
 
 struct transfer {
-    struct keel_io io;
-    struct thread *thread;
+    struct keel_io io; /* user: its thread */
     uint64_t begun_ns;
     struct transfer *next; /* idle */
 };
@@ -58,7 +58,7 @@ struct thread {
     struct transfer *transfers;
     struct transfer *idle;
     struct prng prng;
-    uint64_t now_ns; /* of the callbacks of this poll; 0: not read yet */
+    uint64_t now_ns; /* of the callbacks of the last poll; 0: there were none yet */
     /* In this poll so many in a row began in the same batch, at this time. */
     uint64_t same_count, same_begun_ns;
     uint64_t done; /* callbacks run */
@@ -89,8 +89,8 @@ static void record_same(struct thread *thread)
 
 static void transfer_done(struct keel_io *io)
 {
-    struct transfer *transfer = io->user;
-    struct thread *thread = transfer->thread;
+    struct transfer *transfer = container_of(io, struct transfer, io);
+    struct thread *thread = io->user;
 
     if (thread->now_ns == 0)
         thread->now_ns = clock_now_ns();
@@ -109,9 +109,10 @@ static void transfer_done(struct keel_io *io)
 static void hand_over(struct thread *thread)
 {
     struct job *job = thread->job;
-    bool measured = bench_crew_measuring(&job->crew);
-    uint64_t now = measured ? clock_now_ns() : 0;
+    uint64_t now = 0;
 
+    if (bench_crew_measuring(&job->crew))
+        now = thread->now_ns ? thread->now_ns : clock_now_ns();
     for (uint32_t i = 0; i < job->options->batch && thread->idle; i++) {
         struct transfer *transfer = thread->idle;
         if (job->op != KEEL_OP_NOP)
@@ -147,12 +148,12 @@ static int prepare(struct thread *thread)
                            : -ENOMEM;
     for (uint32_t i = 0; rc == 0 && i < options->depth; i++) {
         struct transfer *transfer = &thread->transfers[i];
-        *transfer = (struct transfer){.thread = thread, .next = thread->idle};
+        *transfer = (struct transfer){.next = thread->idle};
         transfer->io = (struct keel_io){.device = thread->job->device,
                                         .op = (uint8_t)thread->job->op,
                                         .cls = KEEL_CLASS_READ,
                                         .done = transfer_done,
-                                        .user = transfer};
+                                        .user = thread};
         thread->idle = transfer;
         if (bytes == 0)
             continue;
