@@ -132,7 +132,7 @@ void lock_fini(struct lock *lock)
     KEEL_ASSERT(rc == 0);
 }
 
-void lock_acquire(struct lock *lock)
+__attribute__((hot)) void lock_acquire(struct lock *lock)
 {
     check_order(lock);
     int rc = pthread_mutex_lock(&lock->mutex);
@@ -149,7 +149,7 @@ bool lock_try(struct lock *lock)
     return rc == 0;
 }
 
-void lock_release(struct lock *lock)
+__attribute__((hot)) void lock_release(struct lock *lock)
 {
     note_released(lock);
     int rc = pthread_mutex_unlock(&lock->mutex);

@@ -9,17 +9,14 @@
 #include "base/trace.h"
 #include "iosched/ctx.h"
 
-/* io->res is known and final; from: its state. Role held. */
-static inline void ios_finish(struct keel_ctx *ctx, struct keel_io *io, enum keel_io_state from)
+/* On to whoever runs its callback; from: its state. Role held. */
+static inline void ios_give(struct keel_ctx *ctx, struct keel_io *io, enum keel_io_state from)
 {
     uint32_t bytes = io->private_.done_bytes;
 
-    KEEL_ASSERT(io->res <= 0);
     ctx->handed++;
     if (bytes)
         ios_stat_add(&ctx->moved_bytes[io->op], bytes);
-    if (io->private_.cost_ns)
-        ios_lane_count(ctx, io);
     if (io->done && !(io->flags & KEEL_IO_ANY_THREAD) && ctx->straight) {
         ios_request_move_from(io, from, KEEL_IO_DONE);
         ios_queue_push_tail(&ctx->ready, io);
@@ -28,33 +25,45 @@ static inline void ios_finish(struct keel_ctx *ctx, struct keel_io *io, enum kee
     }
 }
 
-/* Its last part came: its slot, index, is free again. */
-static inline void ios_slot_free(struct keel_ctx *ctx, const struct keel_io *io, uint32_t index)
+/* io->res is known and final; from: its state. Role held. */
+static inline void ios_finish(struct keel_ctx *ctx, struct keel_io *io, enum keel_io_state from)
 {
-    struct ios_slot *slot = &ctx->slots[index];
+    KEEL_ASSERT(io->res <= 0);
+    if (io->private_.cost_ns)
+        ios_lane_count(ctx, io);
+    ios_give(ctx, io, from);
+}
 
-    KEEL_INV(I4, atomic_load_explicit(&slot->io, memory_order_relaxed) == io);
+/* The last part of what it holds came: another request may have it. Role held. */
+static inline void ios_slot_free(struct keel_ctx *ctx, struct ios_slot *slot, uint32_t index)
+{
+    uint32_t tail = atomic_load_explicit(&ctx->free_tail, memory_order_relaxed);
+
     atomic_store_explicit(&slot->io, NULL, memory_order_relaxed);
-    ctx->freed_slots[ctx->freed_count++] = index;
+    ctx->free_slots[tail & ctx->free_mask] = index;
+    /* Release: pairs in ios_slots_free(); nothing of the slot is looked at after this. */
+    atomic_store_explicit(&ctx->free_tail, tail + 1, memory_order_release);
 }
 
 /*
- * All of a request that was pushed in one part, at slot index, is done. What ios_ctx_part_done()
+ * All of a request that was pushed in one part, and has slot, is done. What ios_ctx_part_done()
  * would come to, where the method knows it from the start. Role held; not for steps_clock.
  */
 __attribute__((always_inline)) static inline void
-ios_ctx_whole_done(struct keel_ctx *ctx, struct keel_io *io, uint32_t index)
+ios_ctx_whole_done(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *slot, uint32_t index)
 {
     KEEL_DCHECK(atomic_load(&ctx->role) == 1);
     KEEL_DCHECK(io->private_.ctx == ctx && !io->private_.chain && !ctx->method->steps_clock);
 
     ios_request_unseal(io);
-    ios_slot_free(ctx, io, index);
-    if (io->private_.cost_ns)
-        ios_lane_done(ctx, io, 0);
+    ios_slot_free(ctx, slot, index);
     io->private_.done_bytes = io->len_bytes;
     io->res = 0;
-    ios_finish(ctx, io, KEEL_IO_SUBMITTED);
+    if (io->private_.cost_ns) {
+        ios_lane_done(ctx, io, 0);
+        ios_lane_count(ctx, io);
+    }
+    ios_give(ctx, io, KEEL_IO_SUBMITTED);
 }
 
 /* All parts came; the request goes again, or is finished, with what rides on it. */
@@ -73,7 +82,9 @@ ios_ctx_part_done(struct keel_ctx *ctx, struct keel_io *io, unsigned part, int32
     if (!ios_request_part(io, part, res))
         return;
     ios_request_unseal(io);
-    ios_slot_free(ctx, io, io->private_.slot);
+    struct ios_slot *slot = &ctx->slots[io->private_.slot];
+    KEEL_INV(I4, atomic_load_explicit(&slot->io, memory_order_relaxed) == io);
+    ios_slot_free(ctx, slot, io->private_.slot);
     if (io->private_.cost_ns)
         ios_lane_done(ctx, io, io->private_.part_res[0]);
     if (io->private_.chain || trace_each_wanted() || ctx->method->steps_clock ||

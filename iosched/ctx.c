@@ -172,7 +172,6 @@ static void free_memory(struct keel_ctx *ctx)
     mem_free(ctx->raw_events);
     mem_free(ctx->iovs);
     mem_free(ctx->lanes);
-    mem_free(ctx->freed_slots);
     mem_free(ctx->free_slots);
     mem_free(ctx->slots);
     mem_free(ctx);
@@ -188,17 +187,21 @@ static int alloc_ctx(const struct keel_ctx_options *options, struct keel_ctx **r
     ctx->reserved = ctx->depth >= 32 ? 8 : ctx->depth / 4;
     ctx->queue_max = options->queue_max ? options->queue_max : IOS_QUEUE_DEFAULT;
     ctx->slots = mem_alloc(ctx->depth * sizeof(*ctx->slots));
-    ctx->free_slots = mem_alloc(ctx->depth * sizeof(*ctx->free_slots));
-    ctx->freed_slots = mem_alloc(ctx->depth * sizeof(*ctx->freed_slots));
+    ctx->free_mask = IOS_DEPTH_MIN - 1;
+    while (ctx->free_mask < ctx->depth - 1)
+        ctx->free_mask = ctx->free_mask * 2 + 1;
+    ctx->free_slots = mem_alloc((ctx->free_mask + 1) * sizeof(*ctx->free_slots));
     ctx->lanes = mem_alloc_aligned(MEM_CACHE_LINE, IOS_LANES_MAX * sizeof(*ctx->lanes));
-    if (!ctx->slots || !ctx->free_slots || !ctx->freed_slots || !ctx->lanes) {
+    if (!ctx->slots || !ctx->free_slots || !ctx->lanes) {
         free_memory(ctx);
         return -ENOMEM;
     }
 
-    for (uint32_t i = 0; i < ctx->depth; i++)
-        ctx->free_slots[i] = ctx->depth - 1 - i;
-    ctx->free_count = ctx->depth;
+    for (uint32_t i = 0; i < ctx->depth; i++) {
+        ctx->slots[i].key = (uint64_t)i << 4;
+        ctx->free_slots[i] = i;
+    }
+    atomic_store_explicit(&ctx->free_tail, ctx->depth, memory_order_relaxed);
     ctx->lanes[0].ctx = ctx;
     ctx->lane_last = &ctx->lanes[0];
     atomic_store_explicit(&ctx->lane_count, 1, memory_order_relaxed);
@@ -382,6 +385,7 @@ void keel_ctx_close(struct keel_ctx *ctx)
 
     lock_acquire(&ctx->submit);
     ctx->closing = true;
+    ios_inbox_look(ctx);
     lock_release(&ctx->submit);
     ios_pollers_close(ctx);
     drain(ctx);
@@ -423,7 +427,8 @@ void keel_ctx_stats(struct keel_ctx *ctx, struct keel_ctx_stats *ret)
     }
     *ret = (struct keel_ctx_stats){
         .number = ctx->number,
-        .enters = atomic_load_explicit(&ctx->enters, memory_order_relaxed),
+        .enters = atomic_load_explicit(&ctx->enters, memory_order_relaxed) +
+                  atomic_load_explicit(&ctx->kicks, memory_order_relaxed),
         .submitted = submitted,
         .completed = atomic_load_explicit(&ctx->completed, memory_order_relaxed),
         .reads = commands[KEEL_OP_READ],

@@ -34,13 +34,19 @@
 #define IOS_POLL_FDS_MAX   16u   /* descriptors one keel_ctx_poll can wait for */
 #define IOS_INBOX_MAX      256u  /* submitted by the owner without a lock; a power of two */
 
-/* A place in flight. gen goes into the user data, so that an answer to a former use is caught. */
+/* A place in flight, and what the methods over io_uring keep there (uring_loop.h). */
 struct ios_slot {
     /* NULL: free. Stored last, with release, before the method may hand the request over; loaded
      * with acquire by who finds the answer: that is the hand-over through the kernel. */
     _Atomic(struct keel_io *) io;
-    uint32_t gen;
+    uint64_t key;   /* generation << 32 | index << 4: another one for each use, so that an answer to
+                     * a former one is caught */
+    int32_t whole;  /* the result that says that all of the request is done, or URING_NEVER */
+    uint32_t bytes; /* what a result of 0 stands for */
+    uint32_t notes; /* URING_* */
+    _Atomic uint32_t cut; /* relaxed: its sync was not linked behind its write */
 };
+#define IOS_SLOT_GENERATION (1ull << 32)
 
 /* A raw completion on its way to the owner. */
 struct ios_raw_event {
@@ -67,6 +73,10 @@ struct keel_ctx {
     uint32_t reserved; /* slots that only the log's class may take */
     uint32_t queue_max;
     struct ios_slot *slots;
+    /* Ring of the indices of free slots, for depth of them: taken at free_head under submit, given
+     * back at free_tail in the role, which is stored with release and loaded with acquire. */
+    uint32_t *free_slots;
+    uint32_t free_mask;
     int event_fd; /* -1 where one thread runs everything */
 
     /* registry lock */
@@ -95,9 +105,8 @@ struct keel_ctx {
     uint64_t now_ns;             /* the clock, read at most once in a dispatch; 0: not yet */
     uint64_t ticks;              /* the same for the trace */
     struct iovec *iovs;          /* IOS_CHAIN_MAX for each slot; NULL where iov_max is 1 at most */
-    uint32_t free_count;
-    uint32_t *free_slots; /* stack */
-    struct list raws;     /* keel_raw in flight */
+    uint32_t free_head;
+    struct list raws; /* keel_raw in flight */
     uint32_t raw_count;
     bool closing;
     struct keel_ctx_path path;
@@ -106,11 +115,11 @@ struct keel_ctx {
     _Atomic uint32_t role;     /* 1: somebody drives; acquire and release in drive.c */
     struct ios_queue finished; /* complete, not yet handed over; but for what the owner found
                                 * itself, which is on ready */
-    uint32_t *freed_slots;     /* stack, given back under submit at the end of a turn */
-    uint32_t freed_count;
     /* In this turn the owner itself holds the role, and has nothing on the way: what is finished
      * need not go through the list that others put things on. */
     bool straight;
+    _Atomic uint32_t free_tail;
+    uint32_t free_seen;  /* of it, when it was last announced */
     uint64_t handed;     /* requests that completed so far, */
     uint64_t handed_raw; /* and raw operations */
     uint64_t done_at_ns; /* the clock, read once for all that came back in a turn; 0: not yet */
@@ -122,11 +131,14 @@ struct keel_ctx {
      * (whose release store orders it), inbox_tail with release when it is in its place, and loaded
      * with acquire under submit. Who finds them different waits for the owner, which is between
      * two instructions. inbox_head is stored with release under submit, and loaded with acquire by
-     * the owner: the place is free.
+     * the owner: the place is free. Up to inbox_known, which is the owner's alone, it has looked:
+     * there is room, here and in the queues, the context is not closing, and there is no event
+     * loop. What others queue meanwhile may exceed queue_max by IOS_INBOX_MAX.
      */
     _Alignas(64) _Atomic uint32_t inbox_claim;
     _Atomic uint32_t inbox_tail;
     _Atomic uint32_t inbox_head;
+    uint32_t inbox_known;
     struct keel_io *inbox[IOS_INBOX_MAX];
 
     /* under done_lock */
@@ -152,8 +164,8 @@ struct keel_ctx {
      * submitted, and that completes only once its submitter does its part (a cooperative ring). */
     _Atomic uint32_t lent;
 
-    /* relaxed; enters by anybody, commands and linked under submit, the others in the role */
-    _Atomic uint64_t enters;
+    /* relaxed; kicks, commands and linked are added to under submit, the others in the role */
+    _Atomic uint64_t enters, kicks;
     _Atomic uint64_t commands[KEEL_OP_DEALLOCATE + 1]; /* submitted, by operation */
     _Atomic uint64_t linked;                           /* of the writes, those with a sync behind */
     _Atomic uint64_t completed;                        /* at the end of each turn */
@@ -185,10 +197,15 @@ static inline uint32_t ios_lanes_open(const struct keel_ctx *ctx)
     return atomic_load_explicit(&ctx->lane_count, memory_order_relaxed);
 }
 
-/* Slots that are taken and not yet given back. Submit lock held. */
+/* Slots that can be taken now, and those that are. Submit lock held. */
+static inline uint32_t ios_slots_free(const struct keel_ctx *ctx)
+{
+    return atomic_load_explicit(&ctx->free_tail, memory_order_acquire) - ctx->free_head;
+}
+
 static inline uint32_t ios_in_flight(const struct keel_ctx *ctx)
 {
-    return ctx->depth - ctx->free_count;
+    return ctx->depth - ios_slots_free(ctx);
 }
 
 /* ------------------------------------------------------------- ctx.c */
@@ -236,9 +253,12 @@ void ios_registry_each(void (*each)(struct keel_ctx *ctx, const void *arg), cons
 
 /* From the inbox onto lanes. Submit lock held. */
 void ios_inbox_take_locked(struct keel_ctx *ctx);
-/* The same, and straight to the method where nothing waits and the scheduler is off. Returns how
- * many went. */
-uint32_t ios_inbox_dispatch(struct keel_ctx *ctx);
+
+/* The owner has to look before it puts more into the inbox. Owner thread. */
+static inline void ios_inbox_look(struct keel_ctx *ctx)
+{
+    ctx->inbox_known = atomic_load_explicit(&ctx->inbox_tail, memory_order_relaxed);
+}
 
 /* Nothing is in the inbox, nor about to be. Submit lock held. */
 static inline bool ios_inbox_empty(const struct keel_ctx *ctx)
@@ -266,12 +286,8 @@ static inline uint64_t ios_now(struct keel_ctx *ctx)
     return ctx->now_ns;
 }
 
-/* Push what may go and flush; the holder of the role also gives slots back. Submit lock held.
- * Returns how many were pushed. */
+/* Push what may go and flush. Submit lock held. Returns how many were pushed. */
 uint32_t ios_dispatch_locked(struct keel_ctx *ctx, enum ios_flush how);
-
-/* Give back the slots that the driver freed. Role and submit lock held. */
-void ios_slots_return_locked(struct keel_ctx *ctx);
 
 /* ------------------------------------------------------------- drive.c */
 

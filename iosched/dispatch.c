@@ -6,7 +6,7 @@
  *   ios_dispatch_locked()   from the inbox onto the lane of its disk, the queue of its class; or to
  *                           the method at once, where nothing waits and no policy has a say
  *   ios_lanes_dispatch()    chosen by the policy (sched.c), with what touches it (merge.c); given a
- *                           slot, pushed to the method
+ *                           slot, pushed to the method (push.h)
  *   ios_ctx_part_done()     a part of it completed (complete.h): the rest goes again, or it is
  *                           finished
  *   keel_io_cancel()        taken off its queue; the next turn completes it
@@ -18,43 +18,20 @@
  *
  * Invariants: I3 (bounded), I4 (completes once), I5 (with sched.c and lane.c).
  */
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/trace.h"
 #include "iosched/complete.h"
 #include "keel/sched.h"
 
-/* ------------------------------------------------------------- slots */
-
-/* The driver's freed slots are free again. Role and submit lock held, or nobody drives. */
-static void take_slots_back(struct keel_ctx *ctx)
-{
-    KEEL_INV(I3, ctx->freed_count <= ios_in_flight(ctx));
-
-    memcpy(ctx->free_slots + ctx->free_count, ctx->freed_slots,
-           ctx->freed_count * sizeof(*ctx->freed_slots));
-    ctx->free_count += ctx->freed_count;
-    ctx->freed_count = 0;
-}
-
-void ios_slots_return_locked(struct keel_ctx *ctx)
-{
-    KEEL_DCHECK(lock_held(&ctx->submit));
-    take_slots_back(ctx);
-}
-
-uint32_t ios_dispatch_locked(struct keel_ctx *ctx, enum ios_flush how)
+__attribute__((hot)) uint32_t ios_dispatch_locked(struct keel_ctx *ctx, enum ios_flush how)
 {
     uint32_t pushed;
 
     KEEL_DCHECK(lock_held(&ctx->submit));
     ctx->now_ns = 0;
-    if (how == IOS_FLUSH_HOLDER)
-        take_slots_back(ctx);
     if (trace_each_wanted())
         ctx->ticks = clock_ticks();
-    pushed = ios_inbox_dispatch(ctx);
+    pushed = ctx->method->dispatch(ctx);
     if (ios_queued(ctx) > ctx->aborted.count)
         pushed += ios_lanes_dispatch(ctx);
     if (ctx->method->flush)
@@ -105,21 +82,36 @@ static inline void put_in_inbox(struct keel_ctx *ctx, struct keel_io *io, uint32
     atomic_store_explicit(&ctx->inbox_tail, tail + 1, memory_order_release);
 }
 
-/* By the owner, where the inbox or the queues seem to be full. */
-__attribute__((noinline)) static int submit_crowded(struct keel_ctx *ctx, struct keel_io *io)
+/* By the owner, that has to look again before it puts more there. */
+__attribute__((noinline)) static int submit_looking(struct keel_ctx *ctx, struct keel_io *io)
 {
-    lock_acquire(&ctx->submit);
-    ctx->now_ns = 0;
-    ios_inbox_take_locked(ctx);
-    lock_release(&ctx->submit);
-    /* Before they were read at different times; now it is still. */
-    if (ios_queued(ctx) >= ctx->queue_max)
-        return KEEL_EFULL;
-    put_in_inbox(ctx, io, atomic_load_explicit(&ctx->inbox_tail, memory_order_relaxed));
-    return staged(ctx);
+    uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_relaxed);
+
+    if (ctx->closing) /* which is the owner's to set */
+        return KEEL_ECLOSED;
+    uint32_t count = tail - atomic_load_explicit(&ctx->inbox_head, memory_order_acquire);
+    if (ios_queued(ctx) + count >= ctx->queue_max || count == IOS_INBOX_MAX) {
+        lock_acquire(&ctx->submit);
+        ctx->now_ns = 0;
+        ios_inbox_take_locked(ctx);
+        lock_release(&ctx->submit);
+        count = 0;
+        /* Before they were read at different times; now it is still. */
+        if (ios_queued(ctx) >= ctx->queue_max)
+            return KEEL_EFULL;
+    }
+    put_in_inbox(ctx, io, tail);
+    /* Only an event loop sleeps elsewhere than in keel: each one wakes it. */
+    if (atomic_load_explicit(&ctx->fd_used, memory_order_relaxed)) {
+        ios_inbox_look(ctx);
+        return staged(ctx);
+    }
+    uint32_t room = ctx->queue_max - ios_queued(ctx) - count;
+    ctx->inbox_known = tail + (room < IOS_INBOX_MAX - count ? room : IOS_INBOX_MAX - count);
+    return 0;
 }
 
-int keel_io_submit(struct keel_ctx *ctx, struct keel_io *io)
+__attribute__((hot)) int keel_io_submit(struct keel_ctx *ctx, struct keel_io *io)
 {
     int rc = ios_request_validate(io);
 
@@ -127,16 +119,12 @@ int keel_io_submit(struct keel_ctx *ctx, struct keel_io *io)
         return rc;
     if (!ios_is_owner(ctx))
         return submit_locked(ctx, io);
-    if (ctx->closing) /* which is the owner's to set */
-        return KEEL_ECLOSED;
 
     uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_relaxed);
-    uint32_t count = tail - atomic_load_explicit(&ctx->inbox_head, memory_order_acquire);
-    if (ios_queued(ctx) + count >= ctx->queue_max || count == IOS_INBOX_MAX)
-        return submit_crowded(ctx, io);
+    if (tail == ctx->inbox_known)
+        return submit_looking(ctx, io);
     put_in_inbox(ctx, io, tail);
-    /* Only an event loop sleeps elsewhere than in keel. */
-    return atomic_load_explicit(&ctx->fd_used, memory_order_relaxed) ? staged(ctx) : 0;
+    return 0;
 }
 
 int keel_io_cancel(struct keel_ctx *ctx, struct keel_io *io)

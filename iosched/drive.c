@@ -48,7 +48,7 @@
 
 /* ------------------------------------------------------------- the role */
 
-bool ios_role_try(struct keel_ctx *ctx)
+__attribute__((hot)) bool ios_role_try(struct keel_ctx *ctx)
 {
     uint32_t expected = 0;
 
@@ -63,7 +63,7 @@ static uint32_t waiters_now(struct keel_ctx *ctx)
 }
 
 /* If the role is free and somebody sleeps, wake one of them to take it. */
-static void pass_on(struct keel_ctx *ctx)
+__attribute__((hot)) static void pass_on(struct keel_ctx *ctx)
 {
     if (waiters_now(ctx) == 0 || atomic_load(&ctx->role) != 0)
         return;
@@ -72,7 +72,7 @@ static void pass_on(struct keel_ctx *ctx)
     futex_wake(&ctx->seq, 1);
 }
 
-void ios_role_release(struct keel_ctx *ctx)
+__attribute__((hot)) void ios_role_release(struct keel_ctx *ctx)
 {
     KEEL_INV(I1, atomic_load_explicit(&ctx->role, memory_order_relaxed) == 1);
     KEEL_ASSERT(ctx->finished.count == 0);
@@ -89,7 +89,7 @@ void ios_role_release(struct keel_ctx *ctx)
     pass_on(ctx); /* (e) */
 }
 
-void ios_wake_all(struct keel_ctx *ctx)
+__attribute__((hot)) void ios_wake_all(struct keel_ctx *ctx)
 {
     uint64_t was = atomic_load(&ctx->waiters); /* (c) */
 
@@ -136,7 +136,7 @@ static void fetch_for(const struct keel_io *next)
     }
 }
 
-void ios_hand_over(struct keel_ctx *ctx)
+__attribute__((hot)) void ios_hand_over(struct keel_ctx *ctx)
 {
     struct ios_queue owners = {0};
     struct keel_io *io;
@@ -160,17 +160,14 @@ void ios_hand_over(struct keel_ctx *ctx)
     }
 }
 
-/* After a turn that completed something: free slots, and tell those who wait. */
+/* After a turn that completed something, or gave slots back: tell those who wait. */
 static void announce(struct keel_ctx *ctx)
 {
-    ios_lanes_settle(ctx);
+    if (ctx->done_at_ns)
+        ios_lanes_settle(ctx);
     ctx->done_ticks = 0;
     atomic_store_explicit(&ctx->completed, ctx->handed, memory_order_relaxed);
-    if (ctx->freed_count > 0) {
-        lock_acquire(&ctx->submit);
-        ios_slots_return_locked(ctx);
-        lock_release(&ctx->submit);
-    }
+    ctx->free_seen = atomic_load_explicit(&ctx->free_tail, memory_order_relaxed);
     atomic_fetch_add(&ctx->completions, 1); /* (b) */
     ios_wake_all(ctx);
     if (ctx->kind == KEEL_CTX_THREAD && !ios_owner_looks(ctx))
@@ -188,14 +185,19 @@ static void begin_turn(struct keel_ctx *ctx)
 }
 
 /* Give back what came. handed: ios_handed() at its beginning. Returns how many completed. */
-static uint32_t end_turn(struct keel_ctx *ctx, uint64_t handed)
+__attribute__((hot)) static uint32_t end_turn(struct keel_ctx *ctx, uint64_t handed)
 {
+    /* Was something given back that others may wait for? */
+    bool charged = ctx->done_at_ns != 0 || ctx->method->steps_clock;
+
     ctx->straight = false;
-    ios_hand_over(ctx);
+    if (ctx->finished.head)
+        ios_hand_over(ctx);
     uint32_t count = (uint32_t)(ios_handed(ctx) - handed);
-    if (count > 0 || ctx->freed_count > 0)
+    if (count > 0 || atomic_load_explicit(&ctx->free_tail, memory_order_relaxed) != ctx->free_seen)
         announce(ctx);
-    ios_lanes_kick(ctx);
+    if (charged)
+        ios_lanes_kick(ctx);
     return count;
 }
 
@@ -236,7 +238,7 @@ static void finish_aborted(struct keel_ctx *ctx, struct ios_queue *aborted)
         ios_finish(ctx, io, KEEL_IO_QUEUED);
 }
 
-uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
+__attribute__((hot)) uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
 {
     uint64_t handed = ios_handed(ctx);
     enum ios_wait asked = wait;
@@ -274,9 +276,6 @@ uint32_t ios_turn(struct keel_ctx *ctx, enum ios_wait wait, bool *ret_nothing)
 uint32_t ios_reap(struct keel_ctx *ctx)
 {
     uint64_t handed = ios_handed(ctx);
-
-    if (!ctx->method->reap)
-        return 0;
 
     begin_turn(ctx);
     ctx->method->reap(ctx);

@@ -9,8 +9,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/trace.h"
-#include "iosched/ctx.h"
 #include "iosched/probes.h"
+#include "iosched/push.h"
 
 /* ------------------------------------------------------------- schedulers */
 
@@ -83,8 +83,8 @@ static struct ios_lane *open_lane(struct keel_ctx *ctx, struct ios_sched *sched)
     return lane;
 }
 
-/* The lane for requests to device (NULL: the plain one). Submit lock. */
-static inline struct ios_lane *lane_for(struct keel_ctx *ctx, const struct keel_device *device)
+__attribute__((hot)) struct ios_lane *ios_lane_for(struct keel_ctx *ctx,
+                                                   const struct keel_device *device)
 {
     struct ios_sched *sched = device ? device->sched : NULL;
 
@@ -188,17 +188,11 @@ __attribute__((noinline)) static void push_class(struct keel_ctx *ctx, struct io
         lane->flows[cls].waiting++;
 }
 
-static inline bool is_off(const struct ios_lane *lane)
-{
-    return !lane->sched ||
-           atomic_load_explicit(&lane->sched->mode, memory_order_relaxed) == KEEL_SCHED_OFF;
-}
-
 __attribute__((always_inline)) static inline void
 lane_push(struct keel_ctx *ctx, struct ios_lane *lane, struct keel_io *io, bool first)
 {
     io->private_.lane = lane->index;
-    if (!is_off(lane))
+    if (!ios_lane_is_off(lane))
         push_class(ctx, lane, io, first);
     else if (first)
         ios_queue_push_head(&lane->fifo, io);
@@ -211,7 +205,7 @@ void ios_lane_push(struct keel_ctx *ctx, struct keel_io *io, bool first)
     /* Not always its first time. */
     io->private_.cost_ns = 0;
     io->private_.step_bytes = 0;
-    lane_push(ctx, lane_for(ctx, io->device), io, first);
+    lane_push(ctx, ios_lane_for(ctx, io->device), io, first);
 }
 
 void ios_lane_remove(struct keel_ctx *ctx, struct keel_io *io)
@@ -230,23 +224,7 @@ void ios_lane_remove(struct keel_ctx *ctx, struct keel_io *io)
 
 /* ------------------------------------------------------------- going */
 
-enum ios_pushed {
-    IOS_PUSH_FULL,    /* the method takes no more now; all is as before */
-    IOS_PUSH_REFUSED, /* for good; it is among the aborted */
-    IOS_PUSH_GONE,    /* it is the device's, and may complete in another thread at any moment */
-};
-
-static void count_submitted(struct keel_ctx *ctx, const struct keel_io *io)
-{
-    if (io->private_.phase == IOS_PHASE_SYNC_ONLY)
-        return; /* it was, with its write */
-    ios_stat_add(&ctx->commands[io->op], 1);
-    if (io->flags & KEEL_IO_LINK_SYNC)
-        ios_stat_add(&ctx->linked, 1);
-}
-
-/* All of a chain completes with rc at the next turn. */
-static void abort_chain(struct keel_ctx *ctx, struct keel_io *io, int rc)
+void ios_chain_abort(struct keel_ctx *ctx, struct keel_io *io, int rc)
 {
     struct keel_io *next;
 
@@ -259,77 +237,20 @@ static void abort_chain(struct keel_ctx *ctx, struct keel_io *io, int rc)
     }
 }
 
-/* Give the request a slot and push it, with what rides on it. Submit lock held. */
-__attribute__((always_inline)) static inline enum ios_pushed push_one(struct keel_ctx *ctx,
-                                                                      struct keel_io *io)
-{
-    KEEL_INV(I3, ctx->free_count > 0);
-
-    uint32_t index = ctx->free_slots[ctx->free_count - 1];
-    struct ios_slot *slot = &ctx->slots[index];
-    KEEL_INV(I4, atomic_load_explicit(&slot->io, memory_order_relaxed) == NULL);
-    KEEL_DCHECK(ios_request_state(io) == KEEL_IO_QUEUED);
-
-    slot->gen++;
-    io->private_.slot = index;
-    int rc = ctx->method->push(ctx, io);
-    if (rc == KEEL_EFULL)
-        return IOS_PUSH_FULL;
-    if (rc) {
-        abort_chain(ctx, io, rc);
-        return IOS_PUSH_REFUSED;
-    }
-
-    ctx->free_count--;
-    count_submitted(ctx, io);
-    if (trace_each_wanted())
-        TRACE_AT(ctx->ticks, IO_MOVE, trace_id(io), "SUBMITTED", io->offset_bytes, io->len_bytes,
-                 0);
-    ios_request_seal(io);
-    for (struct keel_io *at = io; at; at = at->private_.chain)
-        ios_request_move_from(at, KEEL_IO_QUEUED, KEEL_IO_SUBMITTED);
-    atomic_store_explicit(&slot->io, io, memory_order_release); /* pairs in report_request() */
-    return IOS_PUSH_GONE;
-}
-
-/* From the inbox: straight to the method as long as nothing waits and no policy has a say, else
- * onto lanes. Returns how many went to the method. */
-static inline uint32_t empty_inbox(struct keel_ctx *ctx, bool straight)
+void ios_inbox_take_locked(struct keel_ctx *ctx)
 {
     uint32_t head = atomic_load_explicit(&ctx->inbox_head, memory_order_relaxed);
     uint32_t tail = atomic_load_explicit(&ctx->inbox_tail, memory_order_acquire);
-    uint32_t pushed = 0, queued = 0;
+    uint32_t queued = tail - head;
 
     KEEL_DCHECK(lock_held(&ctx->submit));
     for (; head != tail; head++) {
         struct keel_io *io = ctx->inbox[head % IOS_INBOX_MAX];
-        struct ios_lane *lane = lane_for(ctx, io->device);
-        if (straight && is_off(lane) && ctx->free_count > 0) {
-            io->private_.lane = lane->index;
-            if (push_one(ctx, io) != IOS_PUSH_FULL) {
-                pushed++;
-                continue;
-            }
-        }
-        straight = false;
-        lane_push(ctx, lane, io, false);
-        queued++;
+        lane_push(ctx, ios_lane_for(ctx, io->device), io, false);
     }
     if (queued > 0)
         ios_queued_add(ctx, queued);
     atomic_store_explicit(&ctx->inbox_head, head, memory_order_release);
-    return pushed;
-}
-
-void ios_inbox_take_locked(struct keel_ctx *ctx)
-{
-    empty_inbox(ctx, false);
-}
-
-uint32_t ios_inbox_dispatch(struct keel_ctx *ctx)
-{
-    /* Else what waits has its turn first. */
-    return empty_inbox(ctx, ios_queued(ctx) == ctx->aborted.count);
 }
 
 /* First come, first served. */
@@ -337,9 +258,9 @@ static uint32_t dispatch_fifo(struct keel_ctx *ctx, struct ios_lane *lane)
 {
     uint32_t pushed = 0;
 
-    while (ctx->free_count > 0 && lane->fifo.head) {
+    while (ios_slots_free(ctx) > 0 && lane->fifo.head) {
         struct keel_io *io = ios_queue_pop(&lane->fifo);
-        if (push_one(ctx, io) == IOS_PUSH_FULL) {
+        if (ios_push_one(ctx, io, ctx->method->push) == IOS_PUSH_FULL) {
             ios_queue_push_head(&lane->fifo, io);
             break;
         }
@@ -430,7 +351,7 @@ static bool go(struct keel_ctx *ctx, struct ios_lane *lane, uint32_t cls)
     uint64_t cost_ns = io->private_.cost_ns, offset = io->offset_bytes;
     uint32_t bytes = io->private_.step_bytes;
     uint8_t op = io->op;
-    enum ios_pushed pushed = push_one(ctx, io);
+    enum ios_pushed pushed = ios_push_one(ctx, io, ctx->method->push);
     if (pushed == IOS_PUSH_FULL) {
         ios_decompose(ctx, io);
         look_at_head(lane, cls);
@@ -479,7 +400,7 @@ static uint32_t dispatch_lane(struct keel_ctx *ctx, struct ios_lane *lane)
     }
     struct sched_others others = others_than(sched, lane);
     while (lane->waiting > 0) {
-        if (ctx->free_count <= (lane->flows[KEEL_CLASS_WAL].waiting > 0 ? 0 : ctx->reserved)) {
+        if (ios_slots_free(ctx) <= (lane->flows[KEEL_CLASS_WAL].waiting > 0 ? 0 : ctx->reserved)) {
             all = false;
             break;
         }
@@ -488,7 +409,7 @@ static uint32_t dispatch_lane(struct keel_ctx *ctx, struct ios_lane *lane)
             cls = least(lane);
         if (cls == KEEL_CLASS_COUNT)
             break;
-        if (cls != KEEL_CLASS_WAL && ctx->free_count <= ctx->reserved) {
+        if (cls != KEEL_CLASS_WAL && ios_slots_free(ctx) <= ctx->reserved) {
             all = false;
             break;
         }
@@ -587,7 +508,7 @@ static void settle_lane(struct ios_lane *lane, uint64_t now_ns)
     lane->done_any = 0;
 }
 
-void ios_lanes_settle(struct keel_ctx *ctx)
+__attribute__((hot)) void ios_lanes_settle(struct keel_ctx *ctx)
 {
     for (uint32_t i = 1; i < ios_lanes_open(ctx); i++) {
         if (ctx->lanes[i].done_any)
@@ -643,7 +564,7 @@ static void kick_lanes_of(struct keel_ctx *ctx, struct ios_sched *sched)
     lock_release(&sched->lock);
 }
 
-void ios_lanes_kick(struct keel_ctx *ctx)
+__attribute__((hot)) void ios_lanes_kick(struct keel_ctx *ctx)
 {
     for (uint32_t i = 1; i < ios_lanes_open(ctx); i++) {
         struct ios_sched *sched = ctx->lanes[i].sched;

@@ -123,6 +123,16 @@ void ios_sched_put(struct ios_sched *sched);
 /* The context closes: nothing is queued or in flight. */
 void ios_lanes_close(struct keel_ctx *ctx);
 
+/* The lane for requests to device (NULL: the plain one). Submit lock. */
+struct ios_lane *ios_lane_for(struct keel_ctx *ctx, const struct keel_device *device);
+
+/* Has no policy a say in what is on it? */
+static inline bool ios_lane_is_off(const struct ios_lane *lane)
+{
+    return !lane->sched ||
+           atomic_load_explicit(&lane->sched->mode, memory_order_relaxed) == KEEL_SCHED_OFF;
+}
+
 /* Put a request on the queue of its class (or the plain one): last, or first. ctx->queued is the
  * caller's to count. Submit lock. */
 void ios_lane_push(struct keel_ctx *ctx, struct keel_io *io, bool first);

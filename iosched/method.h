@@ -7,7 +7,7 @@
  * method_sync.c.
  *
  * The sequence, always in this order, with the lock or role that the core holds:
- *   push()   submit lock   one request, state QUEUED; remember it
+ *   push()   submit lock   one request, state QUEUED, which is to have slot; remember it
  *   flush()  submit lock   the pushed ones may go now
  *   turn()   role          hand over what was flushed, wait if told to, report what completed
  *
@@ -62,6 +62,7 @@ struct ios_files {
 };
 
 struct ios_chunks; /* arena.h */
+struct ios_slot;   /* ctx.h */
 
 struct ios_method {
     const char *name; /* "uring", "nvme", "sync", "sim" */
@@ -82,13 +83,17 @@ struct ios_method {
     /* Nothing is in flight. */
     void (*detach)(struct keel_ctx *ctx);
 
-    int (*push)(struct keel_ctx *ctx, struct keel_io *io);
+    int (*push)(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *slot);
+    /* return ios_inbox_dispatch(ctx, PUSH), where PUSH is the function above (push.h). */
+    uint32_t (*dispatch)(struct keel_ctx *ctx);
     void (*flush)(struct keel_ctx *ctx, enum ios_flush how); /* NULL: nothing to do */
 
     /* With IOS_WAIT something is in flight, or (steps_clock) the context waits for another one. */
     void (*turn)(struct keel_ctx *ctx, enum ios_wait wait);
-    /* Report what is there without a system call; role held. NULL: nothing ever is. */
+    /* Report what is there without a system call; role held. NULL: nothing ever is. And is there
+     * something? Any thread; a hint. Both or none. */
     void (*reap)(struct keel_ctx *ctx);
+    bool (*ready)(const struct keel_ctx *ctx);
 
     /* The rest may be NULL. */
 

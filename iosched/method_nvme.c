@@ -27,6 +27,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "iosched/nvme_device.h"
+#include "iosched/push.h"
 #include "iosched/uring_loop.h"
 
 /* The buffers that commands point to beside the transfer: one range for each slot. */
@@ -56,22 +57,21 @@ static struct uring_ring *ring_for(struct keel_ctx *ctx, const struct keel_io *i
 }
 
 static int fill_command(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
-                        const struct ios_step *step, struct uring_slot *slot)
+                        struct ios_slot *slot, const struct ios_step *step)
 {
     struct uring_method *method = ctx->method_data;
     struct nvme_ranges *ranges = method->own;
     struct nvme_uring_cmd cmd = {0};
     int32_t index = -1;
+    uint32_t bytes;
 
     int rc = ios_nvme_fill(&cmd, &ios_nvme_of(io->device)->space, step,
-                           &ranges->range[io->private_.slot], &slot->bytes);
+                           &ranges->range[io->private_.slot], &bytes);
     if (rc)
         return rc;
     if (step->buf && !atomic_load_explicit(&method->fixed_refused, memory_order_relaxed))
         index = uring_fixed_buffer(ctx, ring, io, step);
-    if (index >= 0)
-        slot->notes |= URING_FIXED;
-    struct io_uring_sqe *sqe = uring_ring_sqe(ring);
+    struct io_uring_sqe *sqe = uring_ring_entry(ring, true);
     sqe->opcode = IORING_OP_URING_CMD;
     sqe->cmd_op = step->iov_count ? NVME_URING_CMD_IO_VEC : NVME_URING_CMD_IO;
     if (index >= 0) {
@@ -80,34 +80,38 @@ static int fill_command(struct keel_ctx *ctx, struct uring_ring *ring, const str
     }
     uring_set_file(ring, sqe, io->device);
     memcpy(sqe->cmd, &cmd, sizeof(cmd));
-    sqe->user_data = uring_request_data(ctx, io, 0);
+    sqe->user_data = uring_request_data(slot, 0);
+    uring_note(slot,
+               (ring == &method->data ? URING_ON_DATA : 0) | (index >= 0 ? URING_FIXED : 0) |
+                   (step->link_sync ? URING_SYNC_APART : 0),
+               bytes, bytes == step->len_bytes && uring_is_whole(io, step) ? 0 : URING_NEVER);
     return 0;
 }
 
-static int nvme_push(struct keel_ctx *ctx, struct keel_io *io)
+static int nvme_push(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *slot)
 {
-    const struct uring_method *method = ctx->method_data;
     struct ios_step step = ios_request_step(io);
     struct uring_ring *ring = ring_for(ctx, io, &step);
-    struct uring_slot slot = {.notes = (ring == &method->data ? URING_ON_DATA : 0) |
-                                       (step.link_sync ? URING_SYNC_APART : 0),
-                              .whole = URING_NEVER};
 
-    if (uring_ring_room(ring) == 0)
+    if (!uring_ring_fits(ring, 1))
         return KEEL_EFULL;
     if (step.op == KEEL_OP_NOP) {
-        struct io_uring_sqe *sqe = uring_ring_sqe(ring);
+        struct io_uring_sqe *sqe = uring_ring_entry(ring, true);
         sqe->opcode = IORING_OP_NOP;
-        sqe->user_data = uring_request_data(ctx, io, 0);
+        sqe->user_data = uring_request_data(slot, 0);
+        uring_note(slot, 0, 0, uring_is_whole(io, &step) ? 0 : URING_NEVER);
     } else {
-        int rc = fill_command(ctx, ring, io, &step, &slot);
+        int rc = fill_command(ctx, ring, io, slot, &step);
         if (rc)
             return rc;
     }
-    if (slot.bytes == step.len_bytes && uring_is_whole(io, &step))
-        slot.whole = 0;
-    uring_pushed(ctx, io, slot, 1);
+    uring_pushed(ctx, slot, 1);
     return 0;
+}
+
+static uint32_t nvme_dispatch(struct keel_ctx *ctx)
+{
+    return ios_inbox_dispatch(ctx, nvme_push);
 }
 
 static int nvme_attach(struct keel_ctx *ctx, const struct keel_ctx_options *options)
@@ -163,9 +167,11 @@ const struct ios_method ios_method_nvme = {
     .attach = nvme_attach,
     .detach = nvme_detach,
     .push = nvme_push,
+    .dispatch = nvme_dispatch,
     .flush = uring_loop_flush,
     .turn = uring_loop_turn,
     .reap = uring_loop_reap,
+    .ready = uring_loop_ready,
     .owner_leaves = uring_loop_owner_leaves,
     .must_spin = uring_loop_must_spin,
     .wait_fd = uring_loop_wait_fd,

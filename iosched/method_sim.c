@@ -21,6 +21,7 @@
 #include "base/assert.h"
 #include "iosched/complete.h"
 #include "iosched/device.h"
+#include "iosched/push.h"
 #include "iosched/sim_model.h"
 
 #define TURN_NS 1000u
@@ -66,13 +67,14 @@ static void sim_detach(struct keel_ctx *ctx)
 
 static const uint8_t zeroes[KEEL_IO_BYTES_MAX];
 
-static int sim_push(struct keel_ctx *ctx, struct keel_io *io)
+static int sim_push(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *slot)
 {
     struct keel_sim *sim = ctx->method_data;
     struct sim_io *sio = sim_pool_alloc(sim->pool, sizeof(*sio));
     struct ios_step step = ios_request_step(io);
     struct sim_file *file = io->device ? io->device->method_data : NULL;
 
+    (void)slot;
     KEEL_ASSERT(!file || file->sim == sim);
     sio->ctx = ctx;
     sio->io = io;
@@ -94,6 +96,11 @@ static int sim_push(struct keel_ctx *ctx, struct keel_io *io)
     };
     sim_submit(sim, &sio->cmd);
     return 0;
+}
+
+static uint32_t sim_dispatch(struct keel_ctx *ctx)
+{
+    return ios_inbox_dispatch(ctx, sim_push);
 }
 
 /* Everything went to the device in sim_push(). That there is a flush at all tells the core that a
@@ -292,6 +299,7 @@ const struct ios_method ios_method_sim = {
     .attach = sim_attach,
     .detach = sim_detach,
     .push = sim_push,
+    .dispatch = sim_dispatch,
     .flush = sim_flush,
     .turn = sim_turn,
 };

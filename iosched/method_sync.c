@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "iosched/blocking.h"
 #include "iosched/device.h"
+#include "iosched/push.h"
 
 struct sync_method {
     struct ios_queue pushed; /* under submit; linked through private_.next, as queues are */
@@ -39,12 +40,18 @@ static void sync_detach(struct keel_ctx *ctx)
     mem_free(ctx->method_data);
 }
 
-static int sync_push(struct keel_ctx *ctx, struct keel_io *io)
+static int sync_push(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *slot)
 {
     struct sync_method *method = ctx->method_data;
 
+    (void)slot;
     ios_queue_push_tail(&method->pushed, io);
     return 0;
+}
+
+static uint32_t sync_dispatch(struct keel_ctx *ctx)
+{
+    return ios_inbox_dispatch(ctx, sync_push);
 }
 
 static void sync_turn(struct keel_ctx *ctx, enum ios_wait wait)
@@ -62,5 +69,6 @@ const struct ios_method ios_method_sync = {
     .attach = sync_attach,
     .detach = sync_detach,
     .push = sync_push,
+    .dispatch = sync_dispatch,
     .turn = sync_turn,
 };

@@ -10,15 +10,16 @@
 #include <fcntl.h>
 
 #include "base/assert.h"
+#include "iosched/push.h"
 #include "iosched/uring_loop.h"
 
 static void fill_transfer(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
-                          const struct ios_step *step)
+                          const struct ios_slot *slot, const struct ios_step *step)
 {
     bool plain = step->iov_count > 0 || step->atomic;
     int32_t index = plain ? -1 : uring_fixed_buffer(ctx, ring, io, step);
     bool read = step->op == KEEL_OP_READ;
-    struct io_uring_sqe *sqe = uring_ring_sqe(ring);
+    struct io_uring_sqe *sqe = uring_ring_entry(ring, false);
 
     sqe->opcode = read ? IORING_OP_READ : IORING_OP_WRITE;
     if (step->iov_count)
@@ -34,31 +35,31 @@ static void fill_transfer(struct keel_ctx *ctx, struct uring_ring *ring, const s
     sqe->rw_flags = (step->dsync ? RWF_DSYNC : 0) | (step->atomic ? IOS_RWF_ATOMIC : 0);
     if (step->link_sync)
         sqe->flags |= IOSQE_IO_LINK;
-    sqe->user_data = uring_request_data(ctx, io, 0);
+    sqe->user_data = uring_request_data(slot, 0);
 }
 
-static void fill_sync(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
-                      unsigned part)
+static void fill_sync(struct uring_ring *ring, const struct keel_io *io,
+                      const struct ios_slot *slot, unsigned part)
 {
-    struct io_uring_sqe *sqe = uring_ring_sqe(ring);
+    struct io_uring_sqe *sqe = uring_ring_entry(ring, false);
 
     sqe->opcode = IORING_OP_FSYNC;
     uring_set_file(ring, sqe, io->device);
     sqe->fsync_flags = IORING_FSYNC_DATASYNC;
-    sqe->user_data = uring_request_data(ctx, io, part);
+    sqe->user_data = uring_request_data(slot, part);
 }
 
-static void fill_range(struct keel_ctx *ctx, struct uring_ring *ring, const struct keel_io *io,
-                       const struct ios_step *step)
+static void fill_range(struct uring_ring *ring, const struct keel_io *io,
+                       const struct ios_slot *slot, const struct ios_step *step)
 {
-    struct io_uring_sqe *sqe = uring_ring_sqe(ring);
+    struct io_uring_sqe *sqe = uring_ring_entry(ring, false);
 
     sqe->opcode = IORING_OP_FALLOCATE;
     uring_set_file(ring, sqe, io->device);
     sqe->off = step->offset_bytes;
     sqe->addr = step->len_bytes; /* where this operation has its length */
     sqe->len = (uint32_t)ios_range_mode(step->op);
-    sqe->user_data = uring_request_data(ctx, io, 0);
+    sqe->user_data = uring_request_data(slot, 0);
 }
 
 /*
@@ -80,74 +81,83 @@ static struct uring_ring *ring_for(struct keel_ctx *ctx, const struct keel_io *i
     return data ? data : &method->sync;
 }
 
-__attribute__((noinline)) static int push_transfer(struct keel_ctx *ctx, struct keel_io *io)
+__attribute__((noinline)) static int push_transfer(struct keel_ctx *ctx, struct keel_io *io,
+                                                   struct ios_slot *slot)
 {
     const struct uring_method *method = ctx->method_data;
     struct ios_step step = ios_request_step(io);
     struct uring_ring *ring = ring_for(ctx, io, &step);
-    struct uring_slot slot = {.notes = ring == &method->data ? URING_ON_DATA : 0,
-                              .whole = uring_is_whole(io, &step) ? (int32_t)step.len_bytes
-                                                                 : URING_NEVER};
 
-    if (uring_ring_room(ring) < 1u + step.link_sync)
+    if (!uring_ring_fits(ring, 1u + step.link_sync))
         return KEEL_EFULL;
-    fill_transfer(ctx, ring, io, &step);
+    fill_transfer(ctx, ring, io, slot, &step);
     if (step.link_sync)
-        fill_sync(ctx, ring, io, 1);
-    uring_pushed(ctx, io, slot, 1u + step.link_sync);
+        fill_sync(ring, io, slot, 1);
+    uring_note(slot, ring == &method->data ? URING_ON_DATA : 0, 0,
+               uring_is_whole(io, &step) ? (int32_t)step.len_bytes : URING_NEVER);
+    uring_pushed(ctx, slot, 1u + step.link_sync);
     return 0;
 }
 
 /* Syncs, ranges, and what its submitter carries out itself. */
-__attribute__((noinline)) static int push_rest(struct keel_ctx *ctx, struct keel_io *io)
+__attribute__((noinline)) static int push_rest(struct keel_ctx *ctx, struct keel_io *io,
+                                               struct ios_slot *slot)
 {
     struct uring_method *method = ctx->method_data;
-    struct uring_slot slot = {.whole = URING_NEVER};
 
     if (io->flags & KEEL_IO_INLINE) {
         ios_request_step(io);
-        uring_push_inline(ctx, io);
+        uring_push_inline(ctx, io, slot);
         return 0;
     }
-    if (uring_ring_room(&method->sync) == 0)
+    if (!uring_ring_fits(&method->sync, 1))
         return KEEL_EFULL;
     struct ios_step step = ios_request_step(io);
-    if (step.op == KEEL_OP_SYNC) {
-        fill_sync(ctx, &method->sync, io, 0);
-    } else {
-        fill_range(ctx, &method->sync, io, &step);
-        slot.bytes = step.len_bytes;
-    }
-    uring_pushed(ctx, io, slot, 1);
+    if (step.op == KEEL_OP_SYNC)
+        fill_sync(&method->sync, io, slot, 0);
+    else
+        fill_range(&method->sync, io, slot, &step);
+    uring_note(slot, 0, step.len_bytes, URING_NEVER);
+    uring_pushed(ctx, slot, 1);
     return 0;
 }
 
-static int push_nop(struct keel_ctx *ctx, struct keel_io *io)
+__attribute__((always_inline)) static inline int
+fill_nop(struct keel_ctx *ctx, struct uring_ring *ring, struct ios_slot *slot, uint32_t notes)
+{
+    if (!uring_ring_fits(ring, 1))
+        return KEEL_EFULL;
+    struct io_uring_sqe *sqe = uring_ring_entry(ring, false);
+    sqe->opcode = IORING_OP_NOP;
+    sqe->user_data = uring_request_data(slot, 0);
+    uring_note(slot, notes, 0, 0);
+    uring_pushed(ctx, slot, 1);
+    return 0;
+}
+
+__attribute__((always_inline)) static inline int push_nop(struct keel_ctx *ctx, struct keel_io *io,
+                                                          struct ios_slot *slot)
 {
     struct uring_method *method = ctx->method_data;
-    struct uring_slot slot = {.whole = trace_each_wanted() ? URING_NEVER : 0};
-    struct uring_ring *ring = &method->sync;
 
-    if (__builtin_expect(ctx->sqpoll != KEEL_OFF, 0) && uring_data_ring(ctx, NULL)) {
-        ring = &method->data;
-        slot.notes = URING_ON_DATA;
-    }
-    if (uring_ring_room(ring) == 0)
-        return KEEL_EFULL;
     io->private_.parts_left = 1;
-    struct io_uring_sqe *sqe = uring_ring_sqe(ring);
-    sqe->opcode = IORING_OP_NOP;
-    sqe->user_data = uring_request_data(ctx, io, 0);
-    uring_pushed(ctx, io, slot, 1);
-    return 0;
+    if (__builtin_expect(ctx->sqpoll != KEEL_OFF, 0) && uring_data_ring(ctx, NULL))
+        return fill_nop(ctx, &method->data, slot, URING_ON_DATA);
+    return fill_nop(ctx, &method->sync, slot, 0);
 }
 
-static int uring_push(struct keel_ctx *ctx, struct keel_io *io)
+__attribute__((always_inline)) static inline int
+uring_push(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *slot)
 {
     if (io->op <= KEEL_OP_WRITE && io->private_.phase == IOS_PHASE_TRANSFER &&
         !(io->flags & KEEL_IO_INLINE))
-        return push_transfer(ctx, io);
-    return io->op == KEEL_OP_NOP ? push_nop(ctx, io) : push_rest(ctx, io);
+        return push_transfer(ctx, io, slot);
+    return io->op == KEEL_OP_NOP ? push_nop(ctx, io, slot) : push_rest(ctx, io, slot);
+}
+
+__attribute__((hot)) static uint32_t uring_dispatch(struct keel_ctx *ctx)
+{
+    return ios_inbox_dispatch(ctx, uring_push);
 }
 
 static int uring_attach(struct keel_ctx *ctx, const struct keel_ctx_options *options)
@@ -175,9 +185,11 @@ const struct ios_method ios_method_uring = {
     .attach = uring_attach,
     .detach = uring_loop_detach,
     .push = uring_push,
+    .dispatch = uring_dispatch,
     .flush = uring_loop_flush,
     .turn = uring_loop_turn,
     .reap = uring_loop_reap,
+    .ready = uring_loop_ready,
     .owner_leaves = uring_loop_owner_leaves,
     .must_spin = uring_loop_must_spin,
     .wait_fd = uring_loop_wait_fd,

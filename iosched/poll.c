@@ -51,11 +51,13 @@ void keel_ctx_wake(struct keel_ctx *ctx)
 static bool take_wake(struct keel_ctx *ctx)
 {
     uint64_t count;
-    bool seen = atomic_exchange_explicit(&ctx->event_seen, 0, memory_order_relaxed) != 0;
+    bool seen = atomic_load_explicit(&ctx->event_seen, memory_order_relaxed) != 0;
 
     if (!seen && !atomic_load(&ctx->wake) &&
         !atomic_load_explicit(&ctx->fd_used, memory_order_relaxed))
         return false;
+    if (seen) /* before it is read: who finds it readable later says so again */
+        atomic_store_explicit(&ctx->event_seen, 0, memory_order_relaxed);
     if (ctx->event_fd >= 0)
         keel_ignore((int)read(ctx->event_fd, &count, sizeof(count)), "may be empty");
     return atomic_exchange(&ctx->wake, 0) != 0;
@@ -63,9 +65,9 @@ static bool take_wake(struct keel_ctx *ctx)
 
 /* ------------------------------------------------------------- callbacks */
 
-static struct keel_io *next_ready(struct keel_ctx *ctx)
+static inline struct keel_io *next_ready(struct keel_ctx *ctx)
 {
-    if (ctx->ready.count == 0) {
+    if (!ctx->ready.head) {
         if (!atomic_load_explicit(&ctx->done_waits, memory_order_relaxed))
             return NULL;
         lock_acquire(&ctx->done_lock);
@@ -86,7 +88,7 @@ static bool next_raw_event(struct keel_ctx *ctx, struct ios_raw_event *ret)
     return found;
 }
 
-uint32_t ios_run_ready(struct keel_ctx *ctx, unsigned max)
+__attribute__((hot)) uint32_t ios_run_ready(struct keel_ctx *ctx, unsigned max)
 {
     struct ios_raw_event event;
     struct keel_io *io;
@@ -195,12 +197,19 @@ struct turn {
     bool nothing;         /* nothing is queued or in flight here */
 };
 
+/* Is there something for the owner to run? */
+static inline bool own_waits(const struct keel_ctx *ctx)
+{
+    return ctx->ready.head || ctx->raw_events ||
+           atomic_load_explicit(&ctx->done_waits, memory_order_relaxed);
+}
+
 static bool room(const struct turn *turn)
 {
     return turn->max == 0 || turn->ran < turn->max;
 }
 
-static void run_own(struct turn *turn)
+__attribute__((hot)) static void run_own(struct turn *turn)
 {
     if (room(turn))
         turn->ran += ios_run_ready(turn->ctx, turn->max == 0 ? 0 : turn->max - turn->ran);
@@ -221,7 +230,9 @@ static void enter_once(struct turn *turn)
     }
     if (ios_turn(ctx, block ? IOS_WAIT : IOS_NOWAIT, &turn->nothing) > 0)
         turn->progress = true;
-    atomic_store(&ctx->sleeping, 0);
+    /* Relaxed: whoever still sees it wakes one that is awake. */
+    if (atomic_load_explicit(&ctx->sleeping, memory_order_relaxed))
+        atomic_store_explicit(&ctx->sleeping, 0, memory_order_relaxed);
 }
 
 /* Everything that can be done without sleeping, or with sleeping in the one enter. */
@@ -231,12 +242,13 @@ static void work(struct turn *turn)
 
     if (take_wake(ctx))
         turn->progress = true;
-    if (ctx->method->reap && ios_role_try(ctx)) {
+    if (ctx->method->ready && ctx->method->ready(ctx) && ios_role_try(ctx)) {
         if (ios_reap(ctx) > 0)
             turn->progress = true;
         ios_role_release(ctx);
     }
-    run_own(turn); /* the host's callbacks never run in the role: they may be slow, or wait */
+    if (own_waits(ctx))
+        run_own(turn); /* the host's callbacks never run in the role: they may be slow, or wait */
     if (ios_role_try(ctx)) {
         enter_once(turn);
         ios_role_release(ctx);
@@ -358,7 +370,8 @@ static void leave_to_loop(struct keel_ctx *ctx)
         ios_wake_owner(ctx);
 }
 
-int keel_ctx_poll(struct keel_ctx *ctx, unsigned callbacks_max, int64_t timeout_ns)
+__attribute__((hot)) int keel_ctx_poll(struct keel_ctx *ctx, unsigned callbacks_max,
+                                       int64_t timeout_ns)
 {
     KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD && ios_is_owner(ctx));
     if (ios_in_callback())
@@ -421,6 +434,7 @@ int keel_ctx_fd(struct keel_ctx *ctx)
         ios_watch(ctx, poller->drive);
 
     atomic_store(&ctx->fd_used, 1);
+    ios_inbox_look(ctx);
     atomic_store(&ctx->wake, 0);
     ios_wake_owner(ctx); /* what was staged before is not forgotten */
     return fd;

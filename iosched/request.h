@@ -149,15 +149,16 @@ static inline bool ios_has_extent(unsigned op)
 /* 0, KEEL_EALIGN or KEEL_ERANGE; traps on misuse that no device could cause. */
 static inline int ios_request_validate(const struct keel_io *io)
 {
-    uint32_t durable = io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC);
+    uint32_t writes_only = io->flags & (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC | KEEL_IO_ATOMIC);
 
     KEEL_ASSERT(io->op >= KEEL_OP_READ && io->op <= KEEL_OP_DEALLOCATE);
     KEEL_ASSERT(io->cls < KEEL_CLASS_COUNT);
     KEEL_ASSERT(io->device != NULL || io->op == KEEL_OP_NOP);
-    if (durable)
-        KEEL_ASSERT(io->op == KEEL_OP_WRITE && durable != (KEEL_IO_DSYNC | KEEL_IO_LINK_SYNC));
-    if (io->flags & KEEL_IO_ATOMIC)
-        KEEL_ASSERT(io->op == KEEL_OP_WRITE && !(io->flags & KEEL_IO_INLINE));
+    if (writes_only) {
+        KEEL_ASSERT(io->op == KEEL_OP_WRITE);
+        KEEL_ASSERT(!(io->flags & KEEL_IO_DSYNC) || !(io->flags & KEEL_IO_LINK_SYNC));
+        KEEL_ASSERT(!(io->flags & KEEL_IO_ATOMIC) || !(io->flags & KEEL_IO_INLINE));
+    }
     if (!ios_has_extent(io->op))
         return io->len_bytes == 0 ? 0 : KEEL_ERANGE;
 
@@ -178,11 +179,10 @@ static inline int ios_request_validate(const struct keel_io *io)
     return 0;
 }
 
-/* Begin a use of it (IDLE): nothing done, nothing tried. */
+/* Begin a use of it (IDLE, or it is a trap before anybody has seen the change): nothing done,
+ * nothing tried. ios_request_move_from(io, IDLE, QUEUED) is next. */
 static inline void ios_request_begin(struct keel_io *io, struct keel_ctx *ctx)
 {
-    KEEL_INV(I1, ios_request_state(io) == KEEL_IO_IDLE);
-
     KEEL_DCHECK(io->private_.next == NULL && io->private_.prev == NULL);
 
     io->res = 0;

@@ -13,6 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef IORING_SETUP_NO_SQARRAY
+#define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6 */
+#endif
+
 /* clang-format off */
 /* flag, first kernel: what a ring is set up with where it can be had, oldest first. Any thread may
  * submit and reap on all of them (DEFER_TASKRUN and SINGLE_ISSUER would forbid it). R_DISABLED is
@@ -23,16 +27,13 @@ X(CQSIZE,       "5.5") \
 X(CLAMP,        "5.6") \
 X(R_DISABLED,   "5.10") \
 X(SUBMIT_ALL,   "5.18") \
-X(COOP_TASKRUN, "5.19")
+X(COOP_TASKRUN, "5.19") \
+X(NO_SQARRAY,   "6.6")
 /* clang-format on */
 
 /* Features without which the method is refused; all of them are in 5.10. */
 #define URING_FEATURES_NEEDED \
     (IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
-
-#ifndef IORING_SETUP_NO_SQARRAY
-#define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6 */
-#endif
 
 #ifndef IORING_SETUP_HYBRID_IOPOLL
 #define IORING_SETUP_HYBRID_IOPOLL (1U << 17) /* 6.13; with IOPOLL */
@@ -51,6 +52,21 @@ static inline bool uring_kernel_has(uint32_t flag)
     if (fd >= 0)
         close((int)fd);
     return fd >= 0;
+}
+
+/* As io_uring_queue_init_params(), which in liburing 2.3 fills the array of entries also where
+ * there is none (NO_SQARRAY): over the ring's counters. Returns 0 or the kernel's -errno. */
+static inline int uring_queue_init(unsigned entries, struct io_uring *ring,
+                                   struct io_uring_params *params)
+{
+    long fd = syscall(SYS_io_uring_setup, entries, params);
+
+    if (fd < 0)
+        return -errno;
+    int rc = io_uring_queue_mmap((int)fd, params, ring);
+    if (rc)
+        close((int)fd);
+    return rc;
 }
 
 /* io_uring_register(2): liburing 2.3 declares functions for restrictions and for enabling a ring,

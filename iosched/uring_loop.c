@@ -81,24 +81,7 @@ static void free_method(struct uring_method *method)
 {
     if (method->both_fd >= 0)
         close(method->both_fd);
-    mem_free((void *)(uintptr_t)method->cut);
-    mem_free(method->slots);
     mem_free(method);
-}
-
-static struct uring_method *alloc_method(const struct keel_ctx *ctx)
-{
-    struct uring_method *method = mem_alloc(sizeof(*method));
-
-    if (!method)
-        return NULL;
-    method->both_fd = -1;
-    method->slots = mem_alloc(ctx->depth * sizeof(*method->slots));
-    method->cut = mem_alloc(ctx->depth * sizeof(*method->cut));
-    if (method->slots && method->cut)
-        return method;
-    free_method(method);
-    return NULL;
 }
 
 /*
@@ -116,7 +99,7 @@ static int open_ring(const struct keel_ctx *ctx, struct uring_ring *ring, struct
     shape.commands = method->carrier->commands;
     shape.restricted = ctx->restricted != KEEL_OFF;
     for (;;) {
-        int rc = uring_ring_open(ring, &shape, io_uring_queue_init_params, why);
+        int rc = uring_ring_open(ring, &shape, uring_queue_init, why);
         if (rc)
             return rc;
         if (ctx->fixed != KEEL_OFF)
@@ -183,9 +166,10 @@ int uring_loop_attach(struct keel_ctx *ctx, const struct keel_ctx_options *optio
     struct uring_rules rules = sync_rules(carrier, options, ops);
     struct text why = why_text(ctx);
 
-    struct uring_method *method = alloc_method(ctx);
+    struct uring_method *method = mem_alloc(sizeof(*method));
     if (!method)
         return -ENOMEM;
+    method->both_fd = -1;
     method->carrier = carrier;
     ctx->method_data = method;
     /* What many submit to stays plain: each would wait for the others' parts. */
@@ -356,7 +340,7 @@ int uring_loop_need_fd(struct keel_ctx *ctx)
     return 0;
 }
 
-bool uring_loop_must_spin(struct keel_ctx *ctx)
+__attribute__((hot)) bool uring_loop_must_spin(struct keel_ctx *ctx)
 {
     const struct uring_method *method = ctx->method_data;
 
@@ -389,12 +373,13 @@ int32_t uring_fixed_buffer(struct keel_ctx *ctx, struct uring_ring *ring, const 
     return -1;
 }
 
-void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io)
+void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *slot)
 {
     struct uring_method *method = ctx->method_data;
 
-    method->slots[io->private_.slot] = (struct uring_slot){.whole = URING_NEVER};
+    uring_note(slot, 0, 0, URING_NEVER);
     ios_queue_push_tail(&method->inline_queue, io);
+    atomic_store_explicit(&method->inline_waits, 1, memory_order_relaxed);
 }
 
 int uring_loop_raw(struct keel_ctx *ctx, struct keel_raw *raw)
@@ -402,7 +387,7 @@ int uring_loop_raw(struct keel_ctx *ctx, struct keel_raw *raw)
     struct uring_method *method = ctx->method_data;
 
     _Static_assert(_Alignof(struct keel_raw) > TAG_MASK, "the tag fits below the address");
-    if (uring_ring_room(&method->sync) == 0)
+    if (!uring_ring_fits(&method->sync, 1))
         return KEEL_EFULL;
 
     struct io_uring_sqe *sqe = uring_ring_sqe(&method->sync);
@@ -419,7 +404,7 @@ void uring_loop_raw_cancel(struct keel_ctx *ctx, struct keel_raw *raw)
     uint64_t cut;
 
     /* The caller has nothing but raw operations left, so a kick makes room. */
-    if (uring_ring_room(&method->sync) == 0)
+    if (!uring_ring_fits(&method->sync, 1))
         uring_ring_kick(&method->sync, ios_is_owner(ctx), &ctx->submit, &cut);
 
     struct io_uring_sqe *sqe = uring_ring_sqe(&method->sync);
@@ -432,11 +417,11 @@ void uring_loop_raw_cancel(struct keel_ctx *ctx, struct keel_raw *raw)
 /* ------------------------------------------------------------- flushing */
 
 /* The kernel would have linked more to this entry, and was not given it: its sync is alone. */
-static void note_cut(struct uring_method *method, uint64_t data)
+static void note_cut(const struct keel_ctx *ctx, uint64_t data)
 {
     if (data == 0 || (data & TAG_MASK) != TAG_REQUEST)
         return;
-    atomic_store_explicit(&method->cut[(uint32_t)data >> 4], 1, memory_order_relaxed);
+    atomic_store_explicit(&ctx->slots[(uint32_t)data >> 4].cut, 1, memory_order_relaxed);
 }
 
 /* A sleeping owner is woken through its event_fd, which the ring watches. */
@@ -445,7 +430,7 @@ static void arm_wake(struct keel_ctx *ctx, struct uring_method *method)
     if (!atomic_load_explicit(&ctx->sleeping, memory_order_relaxed) || ctx->event_fd < 0)
         return;
     if (atomic_load_explicit(&method->wake_armed, memory_order_relaxed) ||
-        uring_ring_room(&method->sync) == 0)
+        !uring_ring_fits(&method->sync, 1))
         return;
 
     struct io_uring_sqe *sqe = uring_ring_sqe(&method->sync);
@@ -456,23 +441,19 @@ static void arm_wake(struct keel_ctx *ctx, struct uring_method *method)
     atomic_store_explicit(&method->wake_armed, 1, memory_order_relaxed);
 }
 
-static void count_enters(struct keel_ctx *ctx, uint32_t count)
-{
-    atomic_fetch_add_explicit(&ctx->enters, count, memory_order_relaxed);
-}
-
 static void kick_ring(struct keel_ctx *ctx, struct uring_ring *ring)
 {
     uint64_t cut;
 
-    count_enters(ctx, uring_ring_kick(ring, ios_is_owner(ctx), &ctx->submit, &cut));
-    note_cut(ctx->method_data, cut);
+    uint32_t enters = uring_ring_kick(ring, ios_is_owner(ctx), &ctx->submit, &cut);
+    ios_stat_add(&ctx->kicks, enters);
+    note_cut(ctx, cut);
 }
 
 /* A no-op on the sync ring, which is complete at once, gets whoever sleeps there out. */
 static void rouse(struct uring_method *method)
 {
-    if (uring_ring_room(&method->sync) == 0)
+    if (!uring_ring_fits(&method->sync, 1))
         return; /* it is about to be entered anyway */
 
     struct io_uring_sqe *sqe = uring_ring_sqe(&method->sync);
@@ -507,7 +488,7 @@ static void lend(struct keel_ctx *ctx, struct uring_method *method, enum ios_flu
         rouse(method);
 }
 
-void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
+__attribute__((hot)) void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
 {
     struct uring_method *method = ctx->method_data;
     bool data = atomic_load_explicit(&method->data_open, memory_order_relaxed) != 0;
@@ -519,7 +500,7 @@ void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how)
         method->wait_for = completions_to_wait_for(ctx, method);
         uring_ring_announce(&method->sync);
         if (data)
-            count_enters(ctx, uring_ring_announce(&method->data));
+            ios_stat_add(&ctx->enters, uring_ring_announce(&method->data));
         return;
     }
     if (data && data_busy(method)) {
@@ -546,52 +527,55 @@ static void refuse_fixed(struct keel_ctx *ctx, struct uring_method *method)
 }
 
 /* The rules for what is not simply a number of bytes. */
-static int32_t result_of(struct keel_ctx *ctx, struct keel_io *io, struct uring_slot place,
+static int32_t result_of(struct keel_ctx *ctx, struct keel_io *io, const struct ios_slot *slot,
                          unsigned part, int32_t res)
 {
     struct uring_method *method = ctx->method_data;
 
-    if (part == 1 && res == 0 &&
-        atomic_load_explicit(&method->cut[io->private_.slot], memory_order_relaxed) != 0)
+    if (part == 1 && res == 0 && atomic_load_explicit(&slot->cut, memory_order_relaxed) != 0)
         return -ECANCELED; /* it ran, but maybe before the write was complete */
-    if (res == -EOPNOTSUPP && (place.notes & URING_ON_DATA) && ctx->iopoll != KEEL_REQUIRED) {
+    if (res == -EOPNOTSUPP && (slot->notes & URING_ON_DATA) && ctx->iopoll != KEEL_REQUIRED) {
         __atomic_store_n(&io->device->poll_refused, 1, __ATOMIC_RELAXED);
         return -EAGAIN; /* once more, on the sync ring */
     }
-    if (res == -EINVAL && (place.notes & URING_FIXED) && ctx->fixed != KEEL_REQUIRED) {
+    if (res == -EINVAL && (slot->notes & URING_FIXED) && ctx->fixed != KEEL_REQUIRED) {
         refuse_fixed(ctx, method);
         return -EAGAIN; /* once more, by its address */
     }
     if (res > 0 && method->carrier->status)
         return method->carrier->status(io, res);
-    return res == 0 ? (int32_t)place.bytes : res;
+    return res == 0 ? (int32_t)slot->bytes : res;
 }
 
-static inline void report_request(struct keel_ctx *ctx, struct uring_method *method, uint64_t data,
-                                  int32_t res)
+/* Not all of a plain request. Once its last part is reported, the slot may be another's. */
+static void report_part(struct keel_ctx *ctx, struct keel_io *io, const struct ios_slot *slot,
+                        unsigned part, int32_t res)
 {
-    uint32_t index = (uint32_t)data >> 4;
-    unsigned part = (unsigned)(data >> 3) & 1;
+    const struct uring_method *method = ctx->method_data;
 
-    KEEL_INV(I4, index < ctx->depth);
-    struct ios_slot *slot = &ctx->slots[index];
-    /* Acquire pairs with push_one() in lane.c: what the submitting thread wrote. */
-    struct keel_io *io = atomic_load_explicit(&slot->io, memory_order_acquire);
-    KEEL_INV(I4, io != NULL && slot->gen == (uint32_t)(data >> 32));
-
-    /* A copy: once its last part is reported, the slot may be another's. */
-    const struct uring_slot place = method->slots[index];
-    if (__builtin_expect(res == place.whole, 1)) {
-        ios_ctx_whole_done(ctx, io, index);
-        return;
-    }
-    if (res <= 0 || place.notes != 0 || method->carrier->status) {
-        if (res != 0 || place.bytes != 0 || part != 0)
-            res = result_of(ctx, io, place, part, res);
-        if (place.notes & URING_SYNC_APART)
+    if (res <= 0 || slot->notes != 0 || method->carrier->status) {
+        if (res != 0 || slot->bytes != 0 || part != 0)
+            res = result_of(ctx, io, slot, part, res);
+        if (slot->notes & URING_SYNC_APART)
             ios_ctx_part_done(ctx, io, 1, -ECANCELED);
     }
     ios_ctx_part_done(ctx, io, part, res);
+}
+
+static inline void report_request(struct keel_ctx *ctx, uint64_t data, int32_t res, bool traced)
+{
+    uint32_t index = (uint32_t)data >> 4;
+
+    KEEL_INV(I4, index < ctx->depth);
+    struct ios_slot *slot = &ctx->slots[index];
+    /* Acquire pairs with ios_push_one(): what the submitting thread wrote. */
+    struct keel_io *io = atomic_load_explicit(&slot->io, memory_order_acquire);
+    KEEL_INV(I4, io != NULL && slot->key == (data & ~URING_PART));
+
+    if (__builtin_expect(res == slot->whole && !traced, 1))
+        ios_ctx_whole_done(ctx, io, slot, index);
+    else
+        report_part(ctx, io, slot, (data & URING_PART) != 0, res);
 }
 
 /* Whatever is no request's. */
@@ -619,7 +603,7 @@ static void report_other(struct keel_ctx *ctx, const struct io_uring_cqe *cqe)
 }
 
 /* What is there now; what comes meanwhile is for the next turn. */
-static void reap_ring(struct keel_ctx *ctx, struct uring_ring *ring)
+__attribute__((hot)) static void reap_ring(struct keel_ctx *ctx, struct uring_ring *ring)
 {
     struct uring_method *method = ctx->method_data;
     uint32_t count = uring_ring_completed(ring);
@@ -630,10 +614,11 @@ static void reap_ring(struct keel_ctx *ctx, struct uring_ring *ring)
     if (count > room)
         count = room;
     uint32_t others = 0;
+    bool traced = trace_each_wanted();
     for (uint32_t i = 0; i < count; i++) {
         const struct io_uring_cqe *cqe = uring_ring_cqe(ring, i);
         if (__builtin_expect((cqe->user_data & TAG_MASK) == TAG_REQUEST, 1)) {
-            report_request(ctx, method, cqe->user_data, cqe->res);
+            report_request(ctx, cqe->user_data, cqe->res, traced);
         } else {
             report_other(ctx, cqe);
             others++;
@@ -646,7 +631,16 @@ static void reap_ring(struct keel_ctx *ctx, struct uring_ring *ring)
         method->reported += count - others;
 }
 
-void uring_loop_reap(struct keel_ctx *ctx)
+__attribute__((hot)) bool uring_loop_ready(const struct keel_ctx *ctx)
+{
+    const struct uring_method *method = ctx->method_data;
+
+    return uring_ring_filled(&method->sync) ||
+           (atomic_load_explicit(&method->data_open, memory_order_acquire) &&
+            uring_ring_filled(&method->data));
+}
+
+__attribute__((hot)) void uring_loop_reap(struct keel_ctx *ctx)
 {
     struct uring_method *method = ctx->method_data;
 
@@ -655,12 +649,13 @@ void uring_loop_reap(struct keel_ctx *ctx)
         reap_ring(ctx, &method->data);
 }
 
-static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring, unsigned wait, bool briefly)
+__attribute__((hot)) static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring,
+                                            unsigned wait, bool briefly)
 {
     uint32_t submit = ring->to_submit;
 
     uring_ring_enter(ring, ios_is_owner(ctx), wait, briefly);
-    count_enters(ctx, 1);
+    ios_stat_add(&ctx->enters, 1);
     if (submit == 0 || !uring_ring_left(ring))
         return;
 
@@ -668,16 +663,8 @@ static void enter_ring(struct keel_ctx *ctx, struct uring_ring *ring, unsigned w
      * again by the next flush. */
     lock_acquire(&ctx->submit);
     ring->announced = false;
-    note_cut(ctx->method_data, uring_ring_cut(ring));
+    note_cut(ctx, uring_ring_cut(ring));
     lock_release(&ctx->submit);
-}
-
-static bool inline_waits(struct keel_ctx *ctx, const struct uring_method *method)
-{
-    lock_acquire(&ctx->submit);
-    bool waits = method->inline_queue.count > 0;
-    lock_release(&ctx->submit);
-    return waits;
 }
 
 /* Sleep until one of the rings has something; a nudge and a wake-up come by the sync ring. */
@@ -687,7 +674,7 @@ static void wait_for_both(struct keel_ctx *ctx, const struct uring_method *metho
 
     if (poll(&fd, 1, -1) < 0)
         KEEL_ASSERT(errno == EINTR);
-    count_enters(ctx, 1);
+    ios_stat_add(&ctx->enters, 1);
 }
 
 /* Where the data ring is looked after in a turn. Its thread, where there is one, submits and polls;
@@ -707,7 +694,7 @@ static void turn_data(struct keel_ctx *ctx, struct uring_ring *data, bool spin)
 static void take_back(struct keel_ctx *ctx, const struct uring_method *method)
 {
     lock_acquire(&ctx->submit);
-    if (ios_in_flight(ctx) == ctx->freed_count && ctx->raw_count == 0 &&
+    if (ios_in_flight(ctx) == 0 && ctx->raw_count == 0 &&
         method->sync.tail == uring_ring_taken(&method->sync))
         atomic_store_explicit(&ctx->lent, 0, memory_order_relaxed);
     lock_release(&ctx->submit);
@@ -715,13 +702,14 @@ static void take_back(struct keel_ctx *ctx, const struct uring_method *method)
 
 /* A turn that must not wait leaves KEEL_IO_INLINE requests to one that may: whoever submitted them
  * is about to drive until they are complete. */
-void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait)
+__attribute__((hot)) void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait)
 {
     struct uring_method *method = ctx->method_data;
     bool data = atomic_load_explicit(&method->data_open, memory_order_acquire) != 0;
     bool spin = data && uring_loop_must_spin(ctx);
     bool ready = uring_ring_ready(&method->sync) || (data && uring_ring_ready(&method->data));
-    bool inlined = wait == IOS_WAIT && inline_waits(ctx, method);
+    bool inlined =
+        wait == IOS_WAIT && atomic_load_explicit(&method->inline_waits, memory_order_relaxed) != 0;
     bool block = wait == IOS_WAIT && !ready && !spin && !inlined;
     bool both = block && data_busy(method);
     /* Is something here that another thread has to do its part for? Progress: it is interrupted,
@@ -740,8 +728,10 @@ void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait)
         uring_nudge();
     if (both)
         wait_for_both(ctx, method);
-    if (inlined)
+    if (inlined) {
+        atomic_store_explicit(&method->inline_waits, 0, memory_order_relaxed);
         ios_blocking_run(ctx, &method->inline_queue);
+    }
     uring_loop_reap(ctx);
     if (lent)
         take_back(ctx, method);

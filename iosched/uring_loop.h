@@ -25,12 +25,7 @@ struct uring_carrier {
     int32_t (*status)(struct keel_io *io, int32_t res);
 };
 
-/* Of one request in flight. */
-struct uring_slot {
-    uint32_t bytes; /* what a result of 0 stands for */
-    uint32_t notes; /* URING_* */
-    int32_t whole;  /* the result that says that all of the request is done, or URING_NEVER */
-};
+/* Of a request in flight: struct ios_slot. Written before its entry is published. */
 #define URING_NEVER INT32_MIN
 enum {
     URING_ON_DATA = 1u << 0,    /* it went to the data ring */
@@ -38,8 +33,8 @@ enum {
     URING_SYNC_APART = 1u << 2, /* its sync is not linked behind it; the core is told to send one */
 };
 
-/* User data: bits 0-2 what it is, then for requests bit 3 part, bits 4-31 slot, bits 32-63
- * generation of the slot; for raw operations the address of the keel_raw. */
+/* User data: bits 0-2 what it is; the rest for requests the key of the slot, with bit 3 for the
+ * part, for raw operations the address of the keel_raw. */
 enum tag {
     TAG_REQUEST = 0,
     TAG_RAW = 1,
@@ -58,7 +53,6 @@ struct uring_method {
     /* under submit */
     bool data_tried;
     bool fd_needed;                /* keel_ctx_fd: nothing may be polled */
-    struct uring_slot *slots;      /* written before the entry is published */
     uint32_t pushed;               /* entries to the sync ring so far */
     struct ios_queue inline_queue; /* KEEL_IO_INLINE: for whoever waits in turn() */
 
@@ -72,8 +66,9 @@ struct uring_method {
      * back, counted in the role; only a hint whether to spin */
     _Atomic uint32_t data_pushed, data_reported;
     _Atomic uint32_t wake_armed;    /* relaxed: set under submit, cleared in the role */
+    _Atomic uint32_t inline_waits;  /* relaxed: set under submit when something is put on
+                                     * inline_queue, cleared in the role before it is taken */
     _Atomic uint32_t fixed_refused; /* relaxed: commands from registered buffers do not work here */
-    _Atomic uint8_t *cut; /* per slot, relaxed: its sync was not linked behind its write */
 };
 
 /* Add to a counter that only the holder of one lock or role adds to. */
@@ -99,12 +94,10 @@ struct uring_ring *uring_data_ring(struct keel_ctx *ctx, const struct keel_devic
 bool uring_can_poll(const struct keel_device *device);
 
 /* User data of a part. */
-static inline uint64_t uring_request_data(const struct keel_ctx *ctx, const struct keel_io *io,
-                                          unsigned part)
+#define URING_PART ((uint64_t)1 << 3)
+static inline uint64_t uring_request_data(const struct ios_slot *slot, unsigned part)
 {
-    uint32_t slot = io->private_.slot;
-
-    return (uint64_t)ctx->slots[slot].gen << 32 | (uint64_t)slot << 4 | part << 3 | TAG_REQUEST;
+    return slot->key | part * URING_PART | TAG_REQUEST;
 }
 
 /* The device, as fixed file where it can be one. */
@@ -127,20 +120,24 @@ int32_t uring_fixed_buffer(struct keel_ctx *ctx, struct uring_ring *ring, const 
 static inline bool uring_is_whole(const struct keel_io *io, const struct ios_step *step)
 {
     return step->len_bytes == io->len_bytes - io->private_.done_bytes && !step->link_sync &&
-           !io->private_.chain && io->private_.phase == IOS_PHASE_TRANSFER && !trace_each_wanted();
+           !io->private_.chain && io->private_.phase == IOS_PHASE_TRANSFER;
 }
 /* Instead of entries: whoever waits in turn() carries it out by system calls. */
-void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io);
-/* The entries of a request are filled. */
-static inline void uring_pushed(struct keel_ctx *ctx, const struct keel_io *io,
-                                struct uring_slot slot, uint32_t entries)
+void uring_push_inline(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *slot);
+/* What the slot keeps of a request. */
+static inline void uring_note(struct ios_slot *slot, uint32_t notes, uint32_t bytes, int32_t whole)
+{
+    slot->notes = notes;
+    slot->bytes = bytes;
+    slot->whole = whole;
+    atomic_store_explicit(&slot->cut, 0, memory_order_relaxed);
+}
+/* The entries of a request are filled, and its slot is. */
+static inline void uring_pushed(struct keel_ctx *ctx, const struct ios_slot *slot, uint32_t entries)
 {
     struct uring_method *method = ctx->method_data;
 
-    if (entries > 1)
-        atomic_store_explicit(&method->cut[io->private_.slot], 0, memory_order_relaxed);
-    method->slots[io->private_.slot] = slot;
-    if (slot.notes & URING_ON_DATA)
+    if (slot->notes & URING_ON_DATA)
         uring_count(&method->data_pushed, 1);
     else
         method->pushed += entries;
@@ -155,6 +152,7 @@ void uring_loop_owner_leaves(struct keel_ctx *ctx);
 void uring_loop_flush(struct keel_ctx *ctx, enum ios_flush how);
 void uring_loop_turn(struct keel_ctx *ctx, enum ios_wait wait);
 void uring_loop_reap(struct keel_ctx *ctx);
+bool uring_loop_ready(const struct keel_ctx *ctx);
 bool uring_loop_must_spin(struct keel_ctx *ctx);
 int uring_loop_wait_fd(struct keel_ctx *ctx);
 int uring_loop_need_fd(struct keel_ctx *ctx);

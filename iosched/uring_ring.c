@@ -114,11 +114,14 @@ int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, ur
     if (rc)
         return rc;
 
-    /* Entry i of the ring is entry i of the array, for ever: only the tail moves. */
-    for (uint32_t i = 0; i < *ring->io.sq.kring_entries; i++)
+    /* Where there is an array, entry i of the ring is entry i of it, for ever: only the tail moves.
+     */
+    bool has_array = !(ring->setup_flags & IORING_SETUP_NO_SQARRAY);
+    for (uint32_t i = 0; has_array && i < *ring->io.sq.kring_entries; i++)
         ring->io.sq.array[i] = i;
     ring->cooperative = (ring->setup_flags & IORING_SETUP_COOP_TASKRUN) != 0;
     ring->tail = *ring->io.sq.ktail;
+    ring->tail_known = ring->tail;
     ring->sq_mask = *ring->io.sq.kring_mask;
     ring->cq_mask = *ring->io.cq.kring_mask;
     return 0;
@@ -272,21 +275,29 @@ static uint32_t publish(struct uring_ring *ring)
 
 /* Returns entries taken; what can be tried again later is no error. own: this is the thread that
  * opened it; time: to wait at most, or NULL. */
-static uint32_t enter_for(struct uring_ring *ring, bool own, uint32_t submit, unsigned wait,
-                          unsigned flags, const struct __kernel_timespec *time)
+__attribute__((hot)) static uint32_t enter_for(struct uring_ring *ring, bool own, uint32_t submit,
+                                               unsigned wait, unsigned flags,
+                                               const struct __kernel_timespec *time)
 {
-    struct io_uring_getevents_arg arg = {.ts = (uintptr_t)time};
     unsigned fd = (unsigned)ring->io.ring_fd;
 
     if (own && ring->registered >= 0) {
         fd = (unsigned)ring->registered;
         flags |= IORING_ENTER_REGISTERED_RING;
     }
-    int rc = time ? io_uring_enter2(fd, submit, wait, flags | IORING_ENTER_EXT_ARG, (void *)&arg,
-                                    sizeof(arg))
-                  : io_uring_enter(fd, submit, wait, flags, NULL);
+    int rc;
+    if (time) {
+        struct io_uring_getevents_arg arg = {.ts = (uintptr_t)time};
+        rc = io_uring_enter2(fd, submit, wait, flags | IORING_ENTER_EXT_ARG, (void *)&arg,
+                             sizeof(arg));
+    } else {
+        rc = io_uring_enter(fd, submit, wait, flags, NULL);
+    }
 
-    TRACE(RING_ENTER, (uint64_t)ring->io.ring_fd, wait ? "wait" : "", 0, submit, rc);
+    /* There are as many as there are requests, or turns: one that went as it should is kept with
+     * the events of each of those, and does not push out what is rare. */
+    if (rc != (int)submit || trace_each_wanted())
+        TRACE(RING_ENTER, (uint64_t)ring->io.ring_fd, wait ? "wait" : "", 0, submit, rc);
     if (rc >= 0)
         return (uint32_t)rc;
     /* Anything else means that completions were lost or the ring is broken. */
@@ -309,7 +320,7 @@ static uint32_t hand_to_thread(struct uring_ring *ring)
     return 1;
 }
 
-uint32_t uring_ring_announce(struct uring_ring *ring)
+__attribute__((hot)) uint32_t uring_ring_announce(struct uring_ring *ring)
 {
     if (ring->sqpoll)
         return hand_to_thread(ring);
@@ -351,7 +362,8 @@ uint32_t uring_ring_kick(struct uring_ring *ring, bool own, struct lock *submit,
 
 /* ------------------------------------------------------------- entering and reaping */
 
-uint32_t uring_ring_enter(struct uring_ring *ring, bool own, unsigned wait, bool briefly)
+__attribute__((hot)) uint32_t uring_ring_enter(struct uring_ring *ring, bool own, unsigned wait,
+                                               bool briefly)
 {
     static const struct __kernel_timespec brief = {.tv_nsec = URING_BRIEF_NS};
     uint32_t submit = ring->to_submit;

@@ -62,7 +62,8 @@ struct uring_ring {
                      * thread enters, and spares the kernel the look-up of a shared descriptor */
 
     /* under submit */
-    uint32_t tail; /* entries filled so far; published up to *io.sq.ktail */
+    uint32_t tail;       /* entries filled so far; published up to *io.sq.ktail */
+    uint32_t tail_known; /* how far there was room when the kernel's head was last read */
     bool announced;
     uint32_t announced_tail;
     uint8_t files[IOS_DEVICE_IDS_MAX];  /* enum uring_table_state */
@@ -73,7 +74,7 @@ struct uring_ring {
     uint32_t cq_head;   /* what *io.cq.khead is, which nobody else stores */
 };
 
-/* io_uring_queue_init_params(), or a test's. */
+/* uring_queue_init(), or a test's. */
 typedef int uring_setup(unsigned entries, struct io_uring *io, struct io_uring_params *params);
 
 /* May rings be cooperative? Where the process may not nudge, they are not. */
@@ -143,14 +144,15 @@ static inline uint32_t uring_ring_taken(const struct uring_ring *ring)
     return __atomic_load_n(ring->io.sq.khead, __ATOMIC_ACQUIRE);
 }
 
-/* Entries that can be filled now. */
-static inline uint32_t uring_ring_room(const struct uring_ring *ring)
+/* Can so many entries be filled now? */
+static inline bool uring_ring_fits(struct uring_ring *ring, uint32_t entries)
 {
-    uint32_t used = ring->tail - uring_ring_taken(ring);
-
+    if (__builtin_expect(ring->tail_known - ring->tail >= entries, 1))
+        return true;
     /* One place stays free: uring_ring_cut() looks at the entry before the head. */
-    KEEL_ASSERT(used <= ring->sq_mask);
-    return ring->sq_mask - used;
+    ring->tail_known = uring_ring_taken(ring) + ring->sq_mask;
+    KEEL_ASSERT(ring->tail_known - ring->tail <= ring->sq_mask);
+    return ring->tail_known - ring->tail >= entries;
 }
 
 /* Is something left of the announcement, that the kernel has not taken? Indices wrap, hence the
@@ -169,16 +171,21 @@ static inline bool uring_ring_staged(const struct uring_ring *ring)
     return ring->tail != (open ? ring->announced_tail : uring_ring_taken(ring));
 }
 
-/* The next entry, zeroed in its whole size. There is room. */
+/* The next entry, zeroed in its whole size. There is room. commands: as the ring was opened. */
+__attribute__((always_inline)) static inline struct io_uring_sqe *
+uring_ring_entry(struct uring_ring *ring, bool commands)
+{
+    KEEL_DCHECK(uring_ring_fits(ring, 1) && ring->sqe_shift == commands);
+
+    struct io_uring_sqe *sqe = &ring->io.sq.sqes[(ring->tail++ & ring->sq_mask) << commands];
+    memset(sqe, 0, sizeof(*sqe) << commands);
+    return sqe;
+}
+
+/* The same where that is not known. */
 static inline struct io_uring_sqe *uring_ring_sqe(struct uring_ring *ring)
 {
-    KEEL_DCHECK(uring_ring_room(ring) > 0);
-
-    struct io_uring_sqe *sqe = uring_ring_sqe_at(ring, ring->tail++);
-    memset(sqe, 0, sizeof(*sqe));
-    if (ring->sqe_shift)
-        memset(sqe + 1, 0, sizeof(*sqe));
-    return sqe;
+    return ring->sqe_shift ? uring_ring_entry(ring, true) : uring_ring_entry(ring, false);
 }
 
 /* The holder of the role will enter next: publish, and announce. Returns how many times it entered
@@ -218,6 +225,13 @@ static inline bool uring_ring_work_waits(const struct uring_ring *ring)
 static inline bool uring_ring_owes(const struct uring_ring *ring)
 {
     return uring_ring_overflow(ring) || uring_ring_work_waits(ring);
+}
+
+/* Are completions there? Any thread, so by what the kernel sees. */
+static inline bool uring_ring_filled(const struct uring_ring *ring)
+{
+    return __atomic_load_n(ring->io.cq.ktail, __ATOMIC_RELAXED) !=
+           __atomic_load_n(ring->io.cq.khead, __ATOMIC_RELAXED);
 }
 
 /* Completions that are there now. */

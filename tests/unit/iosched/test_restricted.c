@@ -26,7 +26,7 @@ static int poorer_setup(unsigned entries, struct io_uring *io, struct io_uring_p
 {
     if (params->flags & refused_flags)
         return -EINVAL;
-    return io_uring_queue_init_params(entries, io, params);
+    return uring_queue_init(entries, io, params);
 }
 
 static char why[256];
