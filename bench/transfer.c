@@ -25,6 +25,7 @@
 #include "bench/lib/crew.h"
 #include "tools/cli.h"
 
+#define SAME_NONE   UINT64_MAX
 #define SLOTS_SPARE 16u /* of a context, beyond the depth under test: the log's class has some */
 
 struct thread;
@@ -59,7 +60,7 @@ struct thread {
     struct transfer *idle;
     struct prng prng;
     uint64_t now_ns; /* of the callbacks of the last poll; 0: there were none yet */
-    /* In this poll so many in a row began in the same batch, at this time. */
+    /* In this poll so many in a row began in the same batch, at this time; SAME_NONE: none yet. */
     uint64_t same_count, same_begun_ns;
     uint64_t done; /* callbacks run */
     int error;
@@ -81,10 +82,21 @@ const char *transfer_path(const struct bench_run *run, char buf[600])
 
 static void record_same(struct thread *thread)
 {
-    if (thread->same_begun_ns)
+    if (thread->same_begun_ns != SAME_NONE && thread->same_begun_ns != 0)
         hist_record_many(&thread->latency, thread->now_ns - thread->same_begun_ns,
                          thread->same_count);
+    thread->done += thread->same_count;
     thread->same_count = 0;
+    thread->same_begun_ns = SAME_NONE;
+}
+
+/* What comes next began at another time. */
+__attribute__((noinline)) static void begin_same(struct thread *thread, uint64_t begun_ns)
+{
+    if (thread->now_ns == 0)
+        thread->now_ns = clock_now_ns();
+    record_same(thread);
+    thread->same_begun_ns = begun_ns;
 }
 
 static void transfer_done(struct keel_io *io)
@@ -92,16 +104,11 @@ static void transfer_done(struct keel_io *io)
     struct transfer *transfer = container_of(io, struct transfer, io);
     struct thread *thread = io->user;
 
-    if (thread->now_ns == 0)
-        thread->now_ns = clock_now_ns();
-    if (transfer->begun_ns != thread->same_begun_ns) {
-        record_same(thread);
-        thread->same_begun_ns = transfer->begun_ns;
-    }
+    if (transfer->begun_ns != thread->same_begun_ns)
+        begin_same(thread, transfer->begun_ns);
     thread->same_count++;
     if (io->res)
         thread->error = io->res;
-    thread->done++;
     transfer->next = thread->idle;
     thread->idle = transfer;
 }
@@ -140,6 +147,7 @@ static int prepare(struct thread *thread)
     ctx.hybrid = !thread->job->plain && options->hybrid;
     ctx.restricted = thread->job->restricted;
     ctx.depth = options->depth + SLOTS_SPARE;
+    thread->same_begun_ns = SAME_NONE;
     int rc = keel_ctx_open(&ctx, &thread->ctx);
     if (rc)
         return rc;
