@@ -3,7 +3,7 @@
  * flight, at random places of one file or device, or nowhere (`nop`: the software's ceiling).
  *
  * A thread's turn: hand over what is idle, at most --batch of it, then keel_ctx_poll, which waits
- * only when nothing is idle any more. The clock is read once in the first callback of a poll, which
+ * only when nothing is idle any more. The time is read once in the first callback of a poll, which
  * is also when what is handed over next begins, and what began and ended together is recorded
  * together, so that measuring costs little beside what is measured. The main thread takes two
  * readings of every counter (bench/lib/crew.h).
@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "bench/lib/crew.h"
+#include "bench/lib/ticks.h"
 #include "tools/cli.h"
 
 #define SAME_NONE   UINT64_MAX
@@ -31,8 +32,8 @@
 struct thread;
 
 struct transfer {
-    struct keel_io io; /* user: its thread */
-    uint64_t begun_ns;
+    struct keel_io io;     /* user: its thread */
+    uint64_t begun;        /* ticks; 0: while warming up */
     struct transfer *next; /* idle */
 };
 
@@ -59,9 +60,10 @@ struct thread {
     struct transfer *transfers;
     struct transfer *idle;
     struct prng prng;
-    uint64_t now_ns; /* of the callbacks of the last poll; 0: there were none yet */
+    struct bench_ticks rate;
+    uint64_t now; /* ticks of the callbacks of the last poll; 0: there were none yet */
     /* In this poll so many in a row began in the same batch, at this time; SAME_NONE: none yet. */
-    uint64_t same_count, same_begun_ns;
+    uint64_t same_count, same_begun;
     uint64_t done; /* callbacks run */
     int error;
     _Atomic uint64_t ops; /* done, as the main thread sees it */
@@ -82,21 +84,22 @@ const char *transfer_path(const struct bench_run *run, char buf[600])
 
 static void record_same(struct thread *thread)
 {
-    if (thread->same_begun_ns != SAME_NONE && thread->same_begun_ns != 0)
-        hist_record_many(&thread->latency, thread->now_ns - thread->same_begun_ns,
+    if (thread->same_begun != SAME_NONE && thread->same_begun != 0)
+        hist_record_many(&thread->latency,
+                         bench_ticks_ns(&thread->rate, thread->now - thread->same_begun),
                          thread->same_count);
     thread->done += thread->same_count;
     thread->same_count = 0;
-    thread->same_begun_ns = SAME_NONE;
+    thread->same_begun = SAME_NONE;
 }
 
 /* What comes next began at another time. */
-__attribute__((noinline)) static void begin_same(struct thread *thread, uint64_t begun_ns)
+__attribute__((noinline)) static void begin_same(struct thread *thread, uint64_t begun)
 {
-    if (thread->now_ns == 0)
-        thread->now_ns = clock_now_ns();
+    if (thread->now == 0)
+        thread->now = clock_ticks();
     record_same(thread);
-    thread->same_begun_ns = begun_ns;
+    thread->same_begun = begun;
 }
 
 static void transfer_done(struct keel_io *io)
@@ -104,8 +107,8 @@ static void transfer_done(struct keel_io *io)
     struct transfer *transfer = container_of(io, struct transfer, io);
     struct thread *thread = io->user;
 
-    if (transfer->begun_ns != thread->same_begun_ns)
-        begin_same(thread, transfer->begun_ns);
+    if (transfer->begun != thread->same_begun)
+        begin_same(thread, transfer->begun);
     thread->same_count++;
     if (io->res)
         thread->error = io->res;
@@ -118,14 +121,16 @@ static void hand_over(struct thread *thread)
     struct job *job = thread->job;
     uint64_t now = 0;
 
-    if (bench_crew_measuring(&job->crew))
-        now = thread->now_ns ? thread->now_ns : clock_now_ns();
+    if (bench_crew_measuring(&job->crew)) {
+        bench_ticks_settle(&thread->rate);
+        now = thread->now ? thread->now : clock_ticks();
+    }
     for (uint32_t i = 0; i < job->options->batch && thread->idle; i++) {
         struct transfer *transfer = thread->idle;
         if (job->op != KEEL_OP_NOP)
             transfer->io.offset_bytes =
                 prng_u64(&thread->prng) % job->blocks * job->options->bs_bytes;
-        transfer->begun_ns = now;
+        transfer->begun = now;
         int rc = keel_io_submit(thread->ctx, &transfer->io);
         if (rc) {
             thread->error = rc;
@@ -147,7 +152,7 @@ static int prepare(struct thread *thread)
     ctx.hybrid = !thread->job->plain && options->hybrid;
     ctx.restricted = thread->job->restricted;
     ctx.depth = options->depth + SLOTS_SPARE;
-    thread->same_begun_ns = SAME_NONE;
+    thread->same_begun = SAME_NONE;
     int rc = keel_ctx_open(&ctx, &thread->ctx);
     if (rc)
         return rc;
@@ -182,7 +187,7 @@ static void run_turns(struct thread *thread)
 
     while (bench_crew_running(&job->crew) && !thread->error) {
         hand_over(thread);
-        thread->now_ns = 0;
+        thread->now = 0;
         int rc = keel_ctx_poll(thread->ctx, 0, thread->idle ? 0 : -1);
         if (rc < 0)
             thread->error = rc;
@@ -199,6 +204,7 @@ static void *thread_main(void *arg)
     prng_seed(&thread->prng, thread->seed);
     int rc = prepare(thread);
     bench_crew_begin(&job->crew);
+    bench_ticks_begin(&thread->rate);
     if (rc == 0)
         run_turns(thread);
     bench_crew_end(&job->crew, rc ? rc : thread->error);

@@ -26,6 +26,7 @@ target_link_libraries(keel_flags INTERFACE Threads::Threads)
 target_compile_options(keel_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes
   -Wmissing-prototypes -Wcast-qual -Wundef -Wvla -Wformat=2 -fno-omit-frame-pointer
+  -fno-plt # a call of a library touches a page less, docs/adr/0063
   "-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=" # no machine's paths in messages
   $<$<BOOL:${KEEL_WERROR}>:-Werror>)
 

@@ -57,8 +57,8 @@ ios_ctx_whole_done(struct keel_ctx *ctx, struct keel_io *io, struct ios_slot *sl
 
     ios_request_unseal(io);
     ios_slot_free(ctx, slot, index);
+    KEEL_DCHECK(io->res == 0);
     io->private_.done_bytes = io->len_bytes;
-    io->res = 0;
     if (io->private_.cost_ns) {
         ios_lane_done(ctx, io, 0);
         ios_lane_count(ctx, io);

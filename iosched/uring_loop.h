@@ -47,8 +47,6 @@ struct uring_method {
     const struct uring_carrier *carrier; /* constant */
     void *own;                           /* the carrier's */
     int both_fd; /* sqpoll: an epoll of both rings, since nobody can wait in two; else -1 */
-    struct uring_ring sync;
-    struct uring_ring data; /* while data_open; polled, or with SQPOLL, or both */
 
     /* under submit */
     bool data_tried;
@@ -69,6 +67,9 @@ struct uring_method {
     _Atomic uint32_t inline_waits;  /* relaxed: set under submit when something is put on
                                      * inline_queue, cleared in the role before it is taken */
     _Atomic uint32_t fixed_refused; /* relaxed: commands from registered buffers do not work here */
+
+    struct uring_ring sync;
+    struct uring_ring data; /* while data_open; polled, or with SQPOLL, or both */
 };
 
 /* Add to a counter that only the holder of one lock or role adds to. */

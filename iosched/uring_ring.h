@@ -66,12 +66,13 @@ struct uring_ring {
     uint32_t tail_known; /* how far there was room when the kernel's head was last read */
     bool announced;
     uint32_t announced_tail;
-    uint8_t files[IOS_DEVICE_IDS_MAX];  /* enum uring_table_state */
-    uint8_t buffers[IOS_CHUNK_IDS_MAX]; /* enum uring_table_state */
-
     /* role */
     uint32_t to_submit; /* announced by the holder for its next enter */
     uint32_t cq_head;   /* what *io.cq.khead is, which nobody else stores */
+
+    /* under submit; last, since they are large and seldom looked at */
+    uint8_t files[IOS_DEVICE_IDS_MAX];  /* enum uring_table_state */
+    uint8_t buffers[IOS_CHUNK_IDS_MAX]; /* enum uring_table_state */
 };
 
 /* uring_queue_init(), or a test's. */
