@@ -4,9 +4,9 @@
  *
  * A thread's turn: hand over what is idle, at most --batch of it, then keel_ctx_poll, which waits
  * only when nothing is idle any more. The time is read once before a batch and once in the first
- * callback of a poll (bench/lib/ticks.h), and what began and ended together is recorded together,
- * so that measuring costs little beside what is measured. The main thread takes two readings of
- * every counter (bench/lib/crew.h).
+ * callback of a poll (bench/lib/ticks.h; of no-ops a batch begins when the last one ended), and
+ * what began and ended together is recorded together, so that measuring costs little beside what is
+ * measured. The main thread takes two readings of every counter (bench/lib/crew.h).
  */
 #include "bench/transfer.h"
 
@@ -61,7 +61,7 @@ struct thread {
     struct transfer *idle;
     struct prng prng;
     struct bench_ticks rate;
-    uint64_t now; /* ticks of the callbacks of this poll; 0: not read yet */
+    uint64_t now; /* ticks of the callbacks of the last poll; 0: there were none yet */
     /* In this poll so many in a row began in the same batch, at this time; SAME_NONE: none yet. */
     uint64_t same_count, same_begun;
     uint64_t done; /* callbacks run */
@@ -123,7 +123,7 @@ static void hand_over(struct thread *thread)
 
     if (bench_crew_measuring(&job->crew)) {
         bench_ticks_settle(&thread->rate);
-        now = clock_ticks();
+        now = job->op == KEEL_OP_NOP && thread->now ? thread->now : clock_ticks();
     }
     for (uint32_t i = 0; i < job->options->batch && thread->idle; i++) {
         struct transfer *transfer = thread->idle;
