@@ -65,39 +65,17 @@ static bool take_wake(struct keel_ctx *ctx)
 
 /* ------------------------------------------------------------- callbacks */
 
-/* What waits for the owner goes onto ready. */
-static void take_done(struct keel_ctx *ctx)
+static inline struct keel_io *next_ready(struct keel_ctx *ctx)
 {
-    lock_acquire(&ctx->done_lock);
-    ios_queue_splice(&ctx->ready, &ctx->done);
-    atomic_store_explicit(&ctx->done_waits, 0, memory_order_relaxed);
-    lock_release(&ctx->done_lock);
-}
-
-/* Run the callbacks of what is on ready, at most max (not 0). Meanwhile nobody looks at it: only
- * the owner would, which is here. Returns how many ran. */
-static uint32_t run_callbacks(struct keel_ctx *ctx, uint32_t max)
-{
-    struct keel_io *io = ctx->ready.head;
-    uint32_t ran = 0;
-
-    while (io && ran < max) {
-        struct keel_io *next = io->private_.next;
-        void (*done)(struct keel_io *) = io->done;
-        io->private_.next = NULL;
-        io->private_.prev = NULL;
-        ios_request_move_from(io, KEEL_IO_DONE, KEEL_IO_IDLE);
-        done(io);
-        ran++;
-        io = next;
+    if (!ctx->ready.head) {
+        if (!atomic_load_explicit(&ctx->done_waits, memory_order_relaxed))
+            return NULL;
+        lock_acquire(&ctx->done_lock);
+        ios_queue_splice(&ctx->ready, &ctx->done);
+        atomic_store_explicit(&ctx->done_waits, 0, memory_order_relaxed);
+        lock_release(&ctx->done_lock);
     }
-    ctx->ready.head = io;
-    ctx->ready.count -= ran;
-    if (io)
-        io->private_.prev = NULL;
-    else
-        ctx->ready.tail = NULL;
-    return ran;
+    return ios_queue_pop(&ctx->ready);
 }
 
 static bool next_raw_event(struct keel_ctx *ctx, struct ios_raw_event *ret)
@@ -113,16 +91,17 @@ static bool next_raw_event(struct keel_ctx *ctx, struct ios_raw_event *ret)
 __attribute__((hot)) uint32_t ios_run_ready(struct keel_ctx *ctx, unsigned max)
 {
     struct ios_raw_event event;
+    struct keel_io *io;
     uint32_t ran = 0;
 
     KEEL_ASSERT(ctx->kind == KEEL_CTX_THREAD || ctx->done.count == 0);
     ios_callback_enter();
-    do {
-        if (!ctx->ready.head && atomic_load_explicit(&ctx->done_waits, memory_order_relaxed))
-            take_done(ctx);
-        ran += run_callbacks(ctx, max == 0 ? UINT32_MAX : max - ran);
-    } while ((max == 0 || ran < max) &&
-             atomic_load_explicit(&ctx->done_waits, memory_order_relaxed));
+    while ((max == 0 || ran < max) && (io = next_ready(ctx)) != NULL) {
+        void (*done)(struct keel_io *) = io->done;
+        ios_request_move_from(io, KEEL_IO_DONE, KEEL_IO_IDLE);
+        done(io);
+        ran++;
+    }
     ios_callback_leave();
     while (ctx->raw_events && (max == 0 || ran < max) && next_raw_event(ctx, &event)) {
         ios_callback_enter();

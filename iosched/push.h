@@ -88,11 +88,12 @@ __attribute__((always_inline)) static inline uint32_t ios_inbox_dispatch(struct 
             break;
         for (; head != end && (io = ctx->inbox[head % IOS_INBOX_MAX])->device == device; head++) {
             io->private_.lane = index;
-            if (ios_push_one(ctx, io, push) == IOS_PUSH_FULL)
-                goto full;
+            if (ios_push_one(ctx, io, push) == IOS_PUSH_FULL) {
+                end = head;
+                break;
+            }
         }
     }
-full:
     atomic_store_explicit(&ctx->inbox_head, head, memory_order_release);
     if (head != tail)
         ios_inbox_take_locked(ctx);
