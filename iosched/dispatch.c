@@ -28,6 +28,8 @@ __attribute__((hot)) uint32_t ios_dispatch_locked(struct keel_ctx *ctx, enum ios
     uint32_t pushed;
 
     KEEL_DCHECK(lock_held(&ctx->submit));
+    /* None was taken that was not free, none given back twice. */
+    KEEL_INV(I3, ios_slots_free(ctx) <= ctx->depth);
     ctx->now_ns = 0;
     if (trace_each_wanted())
         ctx->ticks = clock_ticks();
