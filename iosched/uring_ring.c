@@ -114,8 +114,7 @@ int uring_ring_open(struct uring_ring *ring, const struct uring_shape *shape, ur
     if (rc)
         return rc;
 
-    /* Where there is an array, entry i of the ring is entry i of it, for ever: only the tail moves.
-     */
+    /* If there is an array, entry i of the ring is entry i of it, for ever: only the tail moves. */
     bool has_array = !(ring->setup_flags & IORING_SETUP_NO_SQARRAY);
     for (uint32_t i = 0; has_array && i < *ring->io.sq.kring_entries; i++)
         ring->io.sq.array[i] = i;
@@ -333,7 +332,7 @@ __attribute__((hot)) uint32_t uring_ring_announce(struct uring_ring *ring)
 uint64_t uring_ring_cut(const struct uring_ring *ring)
 {
     uint32_t head = uring_ring_taken(ring);
-    const struct io_uring_sqe *last = uring_ring_sqe_at(ring, head - 1);
+    const struct io_uring_sqe *last = uring_ring_sqe_at(ring, head - 1, ring->sqe_shift);
 
     if (head == ring->tail || !(last->flags & IOSQE_IO_LINK))
         return 0;

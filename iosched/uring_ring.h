@@ -66,6 +66,7 @@ struct uring_ring {
     uint32_t tail_known; /* how far there was room when the kernel's head was last read */
     bool announced;
     uint32_t announced_tail;
+
     /* role */
     uint32_t to_submit; /* announced by the holder for its next enter */
     uint32_t cq_head;   /* what *io.cq.khead is, which nobody else stores */
@@ -134,9 +135,11 @@ int uring_ring_enable(struct uring_ring *ring, const struct uring_rules *rules, 
 
 /* -------------------------------------------------------- submission, under submit */
 
-static inline struct io_uring_sqe *uring_ring_sqe_at(const struct uring_ring *ring, uint32_t index)
+/* commands: as the ring was opened, here and below. */
+static inline struct io_uring_sqe *uring_ring_sqe_at(const struct uring_ring *ring, uint32_t index,
+                                                     bool commands)
 {
-    return &ring->io.sq.sqes[(index & ring->sq_mask) << ring->sqe_shift];
+    return &ring->io.sq.sqes[(index & ring->sq_mask) << commands];
 }
 
 /* Entries that the kernel has taken so far. */
@@ -172,13 +175,13 @@ static inline bool uring_ring_staged(const struct uring_ring *ring)
     return ring->tail != (open ? ring->announced_tail : uring_ring_taken(ring));
 }
 
-/* The next entry, zeroed in its whole size. There is room. commands: as the ring was opened. */
+/* The next entry, zeroed in its whole size. There is room. */
 __attribute__((always_inline)) static inline struct io_uring_sqe *
 uring_ring_entry(struct uring_ring *ring, bool commands)
 {
     KEEL_DCHECK(uring_ring_fits(ring, 1) && ring->sqe_shift == commands);
 
-    struct io_uring_sqe *sqe = &ring->io.sq.sqes[(ring->tail++ & ring->sq_mask) << commands];
+    struct io_uring_sqe *sqe = uring_ring_sqe_at(ring, ring->tail++, commands);
     memset(sqe, 0, sizeof(*sqe) << commands);
     return sqe;
 }
